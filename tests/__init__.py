@@ -1,1 +1,1 @@
-"""Tests mirror the rooms: `tests/ledger` holds what would be lost if the ledger broke its promises."""
+"""Tests mirror the rooms: `tests/ledger` holds what would be lost if the ledger were wrong."""

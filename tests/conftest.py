@@ -28,7 +28,7 @@ def new_postgresql_database(postgresql_address: str) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def test_data() -> Path:
+def real_data() -> Path:
     """The folder of real data sets; unset is the one permitted skip, and the run says so."""
     folder = os.environ.get("MAILROOM_TEST_DATA")
     if not folder:
