@@ -1,0 +1,1 @@
+"""Tests of the workers: real broker, real worker processes, a real ledger."""
