@@ -1,0 +1,276 @@
+"""One training loop for every sequence model.
+
+Seeded and resumable (an epoch's randomness comes from the seed and the epoch's number alone, so
+a resumed training takes the same steps as one that never stopped), gradient clipping, warm-up
+and decay of the learning rate, a running average of the weights, early stopping on dev, mixed
+precision on a GPU, a callback for progress, and the loss curve as a result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, Protocol, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sequence.checkpoint import (
+    State,
+    load_checkpoint,
+    optimizer_state,
+    restore_optimizer,
+    save_checkpoint,
+)
+from sequence.errors import CheckpointError, SequenceError
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train; what is trained stands in the model's own config."""
+
+    epochs: int = 10
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0  # of all gradients together; 0: no clipping
+    warmup: float = 0.05  # share of the training in which the rate climbs from 0
+    decay: Literal["none", "linear", "cosine"] = "linear"
+    patience: int = 3  # epochs without a better score before it stops; 0: never
+    average: float = 0.0  # running average of the weights: 0.999 keeps that much a step; 0: none
+    seed: int = 0
+    mixed_precision: bool = True  # on a GPU
+
+
+class Task(Protocol[Batch]):
+    """What is learned: batches, the loss of one, and the score on dev."""
+
+    def batches(self, generator: np.random.Generator) -> Sequence[Batch]:
+        """Return one epoch's batches, shuffled with `generator` only."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean loss of a batch, a scalar with a gradient."""
+
+    def score(self) -> dict[str, float]:
+        """Return measures on dev; `score` among them is what early stopping maximises."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands, once a step: epochs and steps count from 1."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    best: float | None
+
+
+@dataclass
+class History:
+    """What happened: one entry an epoch, and which was the best."""
+
+    epochs: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int = 0
+    best_score: float | None = None
+    stopped_early: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a config or a report."""
+        return asdict(self)
+
+
+class DivergedError(SequenceError):
+    """The loss is no longer a number: a smaller learning rate is wanted."""
+
+    code = "training_diverged"
+
+
+def train(
+    model: nn.Module,
+    task: Task[Batch],
+    settings: TrainingSettings,
+    *,
+    checkpoint: Path | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+) -> History:
+    """Train `model` in place, on the device it is on; it ends with its best epoch's weights.
+
+    With `checkpoint`, every epoch's end is kept there, and a file found there is resumed.
+    Raises CheckpointError when that file is of another training, DivergedError when the loss
+    stops being a number.
+    """
+    run = _Run(model, task, settings)
+    if checkpoint is not None and checkpoint.exists():
+        run.resume(checkpoint)
+    while not run.finished:
+        run.epoch(on_step)
+        if checkpoint is not None:
+            run.save(checkpoint)
+    run.take_best()
+    return run.history
+
+
+class _Run(Generic[Batch]):
+    """The state of one training between two epochs."""
+
+    def __init__(self, model: nn.Module, task: Task[Batch], settings: TrainingSettings) -> None:
+        self.model, self.task, self.settings = model, task, settings
+        self.device = next(model.parameters()).device
+        self.optimizer = _optimizer(model, settings)
+        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.amp = settings.mixed_precision and self.device.type == "cuda"
+        half = self.amp and not torch.cuda.is_bf16_supported()
+        self.half_type = torch.float16 if half else torch.bfloat16
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
+        self.history = History()
+        self.best: State = {}
+        self.average: State = _copy(model) if settings.average else {}
+        self.steps_taken = 0
+
+    @property
+    def done(self) -> int:
+        return len(self.history.epochs)
+
+    @property
+    def finished(self) -> bool:
+        patience = self.settings.patience
+        waited = self.done - self.history.best_epoch
+        self.history.stopped_early = 0 < patience <= waited and self.done < self.settings.epochs
+        return self.history.stopped_early or self.done >= self.settings.epochs
+
+    def epoch(self, on_step: Callable[[Progress], None] | None) -> None:
+        """Take every step of the next epoch, then look at dev."""
+        number = self.done
+        started = time.perf_counter()
+        torch.manual_seed(self.settings.seed * 1_000_003 + number)
+        generator = np.random.default_rng([self.settings.seed, number])
+        batches = self.task.batches(generator)
+        self.model.train()
+        total = 0.0
+        for i, batch in enumerate(batches):
+            self._set_rate((number + i / len(batches)) / self.settings.epochs)
+            loss = self._step(batch)
+            total += loss
+            if on_step is not None:
+                best = self.history.best_score
+                on_step(Progress(number + 1, self.settings.epochs, i + 1, len(batches), loss, best))
+        trained = time.perf_counter()
+        self._look_at_dev(
+            {
+                "epoch": number + 1,
+                "loss": total / max(1, len(batches)),
+                "seconds": trained - started,
+            }
+        )
+
+    def _step(self, batch: Batch) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        half = torch.autocast(self.device.type, dtype=self.half_type)
+        with half if self.amp else contextlib.nullcontext():
+            loss = self.task.loss(batch)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise DivergedError(f"the loss became {value}: try a smaller learning rate")
+        self.scaler.scale(loss).backward()
+        if self.settings.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.steps_taken += 1
+        if self.average:
+            # a young average trusts new weights more, or it would remember the random start
+            keep = min(self.settings.average, (1 + self.steps_taken) / (10 + self.steps_taken))
+            with torch.no_grad():
+                for name, tensor in self.model.state_dict().items():
+                    if tensor.is_floating_point():
+                        self.average[name].lerp_(tensor, 1 - keep)
+        return value
+
+    def _set_rate(self, at: float) -> None:
+        """Set the learning rate for the point `at` of the whole training, 0 to 1."""
+        warmup = self.settings.warmup
+        if at < warmup:
+            factor = (at + 1e-3) / (warmup + 1e-3)
+        else:
+            left = (1 - at) / max(1 - warmup, 1e-9)
+            curve = {"none": 1.0, "linear": left, "cosine": 0.5 - 0.5 * np.cos(np.pi * left)}
+            factor = max(curve[self.settings.decay], 0.01)
+        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _look_at_dev(self, entry: dict[str, float]) -> None:
+        current = _copy(self.model) if self.average else None
+        if self.average:
+            self.model.load_state_dict(self.average)
+        self.model.eval()
+        with torch.no_grad():
+            entry.update(self.task.score())
+        self.history.epochs.append(entry)
+        best = self.history.best_score
+        if best is None or entry["score"] > best:
+            self.history.best_score = entry["score"]
+            self.history.best_epoch = self.done
+            self.best = _copy(self.model)
+        if current is not None:
+            self.model.load_state_dict(current)
+
+    def take_best(self) -> None:
+        self.model.load_state_dict(self.best or _copy(self.model))
+        self.model.eval()
+
+    def _facts(self) -> dict[str, Any]:
+        shapes = {name: list(tensor.shape) for name, tensor in self.model.state_dict().items()}
+        return {"settings": asdict(self.settings), "shapes": shapes}
+
+    def save(self, path: Path) -> None:
+        """Keep everything the next epoch depends on."""
+        states = {
+            "model": _copy(self.model),
+            "best": self.best,
+            "average": self.average,
+            "optimizer": optimizer_state(self.optimizer),
+        }
+        facts = self._facts() | {
+            "history": self.history.to_json(),
+            "steps_taken": self.steps_taken,
+            "scaler": self.scaler.state_dict(),
+        }
+        save_checkpoint(path, states, facts)
+
+    def resume(self, path: Path) -> None:
+        """Take the state of `path`, if it is of this very training."""
+        states, facts = load_checkpoint(path)
+        for name, value in self._facts().items():
+            if facts.get(name) != value:
+                raise CheckpointError(f"{path} is of another training: its {name} differ")
+        self.model.load_state_dict(states["model"])
+        self.best = states["best"]
+        self.average = {
+            name: tensor.to(self.device) for name, tensor in states.get("average", {}).items()
+        }
+        restore_optimizer(self.optimizer, states["optimizer"])
+        self.history = History(**facts["history"])
+        self.steps_taken = facts["steps_taken"]
+        if facts["scaler"]:
+            self.scaler.load_state_dict(facts["scaler"])
+
+
+def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """Return AdamW over the model's own parameter groups, or all parameters as one."""
+    own = getattr(model, "parameter_groups", None)
+    groups: Any = own(settings) if own is not None else model.parameters()
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+
+
+def _copy(model: nn.Module) -> State:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,1 @@
+"""What the sequence room promises: padding leaks nothing, one is as many, saved is as trained."""
