@@ -1,0 +1,24 @@
+"""The durable record: documents, what is owed, results, corrections, deliveries, models, files.
+
+Rows, transactions, leases and states; it knows neither who asks nor how it is shown. The ledger
+is the truth: a document that was accepted ends in one result, or one failure that people see.
+"""
+
+from ledger.document import Document, Page
+from ledger.ledger import Ledger, open_ledger
+from ledger.owed import Owed
+from ledger.results import Finished, Result
+from ledger.tokens import Token
+from ledger.viewer import Viewer
+
+__all__ = [
+    "Document",
+    "Finished",
+    "Ledger",
+    "Owed",
+    "Page",
+    "Result",
+    "Token",
+    "Viewer",
+    "open_ledger",
+]

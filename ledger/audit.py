@@ -1,0 +1,90 @@
+"""Who did what and when: lines that are only ever added, and hold no content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from ledger.columns import clean, is_id, new_id, to_datetime
+from ledger.database import Database
+from ledger.errors import InvalidCursor
+from ledger.schema import audit
+from ledger.viewer import Viewer, visible
+
+LIST_LIMIT = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the log."""
+
+    id: str
+    workspace: str
+    actor: str
+    action: str
+    document_id: str | None
+    detail: dict[str, Any] | None
+    created_at: datetime
+
+
+def record(
+    connection: Connection,
+    now: int,
+    viewer: Viewer,
+    action: str,
+    document_ids: Iterable[str | None] = (None,),
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Add a line for each document, in the transaction of what it tells of."""
+    rows = [
+        {
+            "id": new_id(),
+            "workspace": viewer.workspace,
+            "actor": clean(viewer.actor),
+            "action": action,
+            "document_id": document_id,
+            "detail": detail,
+            "created_at": to_datetime(now),
+        }
+        for document_id in document_ids
+    ]
+    if rows:
+        connection.execute(insert(audit), rows)
+
+
+class Audit:
+    """The log, to read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list(
+        self,
+        viewer: Viewer,
+        *,
+        document_id: str | None = None,
+        action: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> list[Entry]:
+        """Return the newest lines; `after` is the id of the last one already seen.
+
+        One document's lines need the scope `read`, everything else `admin`.
+        """
+        viewer.require("read" if document_id is not None else "admin")
+        query = select(audit).where(visible(audit, viewer))
+        if document_id is not None:
+            query = query.where(audit.c.document_id == clean(document_id))
+        if action is not None:
+            query = query.where(audit.c.action == clean(action))
+        if after is not None:
+            if not is_id(after):
+                raise InvalidCursor("`after` is not the id of a line")
+            query = query.where(audit.c.id < after)
+        query = query.order_by(audit.c.id.desc()).limit(max(1, min(limit, LIST_LIMIT)))
+        with self._database.reading() as connection:
+            return [Entry(**row._mapping) for row in connection.execute(query)]

@@ -1,0 +1,195 @@
+"""Connections and transactions: one code path over SQLite and PostgreSQL.
+
+SQLite: WAL, `synchronous=FULL`, foreign keys, and `BEGIN IMMEDIATE` for every transaction that
+writes, so that no writer fails half-way because another was first.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import ExceptionContext
+
+from ledger.columns import SECOND
+from ledger.errors import LedgerBusy, LedgerUnreachable, StorageFull
+
+BUSY_SECONDS = 30  # how long a writer waits for SQLite's lock
+IN_CHUNK = 500  # values in one IN (...): SQLite bounds a statement's variables
+FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_inherited: list[Any] = []  # a parent's connections: never used, never closed by a child
+
+
+class Database:
+    """An address, and an engine made at first use in each process."""
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+        self.url = make_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._clock = clock
+        self._offset = 0.0  # what PostgreSQL's clock is ahead of ours
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+        _databases.add(self)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process."""
+        with self._lock:
+            if self._engine is None:
+                self._engine = self._make_engine()
+            return self._engine
+
+    def now(self) -> int:
+        """Return the time in microseconds since 1970.
+
+        With PostgreSQL it is the server's: leases of several hosts compare.
+        """
+        return int((self._clock() + self._offset) * SECOND)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that only reads."""
+        with self.engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Yield a connection in a transaction that is committed, durably, or leaves nothing."""
+        with self.engine.connect() as connection:
+            connection.execution_options(ledger_writes=True)
+            with connection.begin():
+                yield connection
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """Return an INSERT that knows ON CONFLICT."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def upsert(
+        self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Insert `rows`, or overwrite those that are there under the same primary key."""
+        if not rows:
+            return
+        keys = [column.name for column in table.primary_key]
+        statement = self.insert(table)
+        others = {
+            column.name: statement.excluded[column.name]
+            for column in table.columns
+            if column.name not in keys
+        }
+        connection.execute(
+            statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows)
+        )
+
+    def lock_name(self, connection: Connection, name: str) -> None:
+        """Hold a lock of that name until the transaction ends (SQLite: a writer has it all)."""
+        if not self.is_sqlite:
+            connection.execute(
+                text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name}
+            )
+
+    def close(self) -> None:
+        """Close every connection; the next use opens anew."""
+        with self._lock:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    def _make_engine(self) -> Engine:
+        if self.is_sqlite:
+            return self._make_sqlite_engine()
+        engine = create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=15)
+        event.listen(engine, "connect", self._measure_offset)
+        event.listen(engine, "handle_error", _translate)
+        return engine
+
+    def _make_sqlite_engine(self) -> Engine:
+        if self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        event.listen(engine, "handle_error", _translate)
+        return engine
+
+    def _measure_offset(self, connection: Any, _record: Any) -> None:
+        with connection.cursor() as cursor:
+            before = self._clock()
+            cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+            (theirs,) = cursor.fetchone()
+            after = self._clock()
+        connection.rollback()
+        offset = theirs - (before + after) / 2
+        # A difference within the round trip is no difference
+        self._offset = offset if abs(offset) > (after - before) + 0.05 else 0.0
+
+    def _forget(self) -> None:
+        self._lock = threading.Lock()
+        if self._engine is not None:
+            _inherited.append(self._engine)
+            self._engine.dispose(close=False)
+            self._engine = None
+
+
+def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Yield `values` in pieces small enough for one IN (...)."""
+    for start in range(0, len(values), IN_CHUNK):
+        yield values[start : start + IN_CHUNK]
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    for pragma in (
+        f"busy_timeout={BUSY_SECONDS * 1000}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("ledger_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _translate(context: ExceptionContext) -> None:
+    """Raise our own error where a driver's means one of three things a caller can act on."""
+    original = context.original_exception
+    code = getattr(original, "sqlite_errorcode", None)
+    state = getattr(original, "sqlstate", None)
+    if code in SQLITE_FULL or state in {"53100", "53000"}:
+        raise StorageFull("the database's disk is full; free some space") from original
+    if code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        raise LedgerBusy("another writer holds the database; try again") from original
+    if code == sqlite3.SQLITE_CANTOPEN or (
+        context.is_disconnect
+        or (
+            type(original).__name__ == "OperationalError"
+            and context.engine
+            and context.connection is None
+        )
+    ):
+        raise LedgerUnreachable("the ledger's database does not answer") from original
+
+
+def _forget_all() -> None:
+    for database in list(_databases):
+        database._forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -1,0 +1,361 @@
+"""Documents: handed in, looked at, owed again, cancelled, deleted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from ledger import audit
+from ledger.admission import Admission
+from ledger.columns import clean, is_id, new_id, to_datetime
+from ledger.database import Database
+from ledger.document import (
+    OWED_STATES,
+    STATES,
+    Document,
+    Page,
+    from_row,
+    select_documents,
+    select_whole_document,
+)
+from ledger.errors import (
+    IdempotencyConflict,
+    InvalidCursor,
+    LedgerBusy,
+    NotCancellable,
+    NotFound,
+    NotRead,
+    NotRetryable,
+)
+from ledger.originals import Originals
+from ledger.rank import clamp, rank
+from ledger.results import Result, from_result_row
+from ledger.schema import documents, owed, readings, results
+from ledger.viewer import Viewer, visible
+
+LIST_LIMIT = 200
+ACCEPT_TRIES = 3  # each but the first because a repeated key's document was deleted meanwhile
+
+
+class Documents:
+    """What was handed in. Every method takes the viewer and sees their workspace only."""
+
+    def __init__(self, database: Database, originals: Originals, admission: Admission) -> None:
+        self._database = database
+        self._originals = originals
+        self._admission = admission
+
+    def accept(
+        self,
+        body: bytes,
+        *,
+        viewer: Viewer,
+        source: str,
+        kind: str | None = None,
+        name: str = "",
+        media_type: str = "",
+        queue: str = "interactive",
+        priority: int = 5,
+        deadline: datetime | None = None,
+        idempotency_key: str | None = None,
+        parent_id: str | None = None,
+        envelope: dict[str, Any] | None = None,
+    ) -> Document:
+        """Keep a document and owe its reading, in one transaction; durable when it returns.
+
+        `priority` is 0 (soonest) to 9; `deadline` can only bring it forward. The same
+        idempotency key with the same body and kind returns the same document, `repeated`;
+        raises IdempotencyConflict for another body or kind, TooMuchOwed past the limit,
+        StorageFull, and NotFound for an unknown parent.
+        """
+        viewer.require("write")
+        key = None if idempotency_key is None else _hash(_bytes(idempotency_key))
+        fingerprint = _hash(hashlib.sha256(body).digest() + _bytes(kind or ""))
+        for _ in range(ACCEPT_TRIES):
+            earlier = self._find_repeated(key, fingerprint, viewer)
+            if earlier is not None:
+                return earlier
+            self._admission.admit(queue)
+            sha256, in_files = self._originals.store(body)
+            row = self._new_row(viewer, queue, priority) | {
+                "kind": None if kind is None else clean(kind),
+                "kind_said": None if kind is None else clean(kind),
+                "name": clean(name),
+                "media_type": clean(media_type),
+                "source": source,
+                "size": len(body),
+                "sha256": sha256,
+                "in_files": in_files,
+                "parent_id": parent_id,
+                "envelope": envelope,
+                "idempotency_key": key,
+                "request_hash": None if key is None else fingerprint,
+            }
+            try:
+                self._insert(row, body, viewer, deadline)
+            except IntegrityError:
+                if key is None:
+                    raise
+                continue  # the same key was committed between our look and our insert
+            return self._from_new_row(row)
+        raise LedgerBusy("documents under this key come and go; try again")
+
+    def get(self, document_id: str, viewer: Viewer) -> Document:
+        """Return the document; raises NotFound."""
+        viewer.require("read")
+        query = select_whole_document().where(documents.c.id == _checked(document_id))
+        with self._database.reading() as connection:
+            row = connection.execute(query.where(visible(documents, viewer))).one_or_none()
+        if row is None:
+            raise NotFound("there is no such document")
+        return from_row(row)
+
+    def list(
+        self,
+        viewer: Viewer,
+        *,
+        kind: str | None = None,
+        state: str | None = None,
+        needs_review: bool | None = None,
+        source: str | None = None,
+        parent_id: str | None = None,
+        name: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> Page:
+        """Return documents, newest first, without their mails' texts.
+
+        `name` is a part of the name in any case; `limit` is 1 to 200; `after` is that of the
+        page before; raises InvalidCursor.
+        """
+        viewer.require("read")
+        limit = max(1, min(limit, LIST_LIMIT))
+        query = select_documents().where(visible(documents, viewer))
+        exact = {"kind": kind, "state": state, "source": source, "parent_id": parent_id}
+        for column, value in exact.items():
+            if value is not None:
+                query = query.where(documents.c[column] == clean(value))
+        if needs_review is not None:
+            doubt = documents.c.needs_review
+            query = query.where(doubt if needs_review else ~doubt)
+        if name is not None:
+            query = query.where(documents.c.name.icontains(clean(name), autoescape=True))
+        if after is not None:
+            if not is_id(after):
+                raise InvalidCursor("`after` is not from a page of this list")
+            query = query.where(documents.c.id < after)
+        with self._database.reading() as connection:
+            query = query.order_by(documents.c.id.desc()).limit(limit + 1)
+            items = [from_row(row) for row in connection.execute(query)]
+        return Page(items[:limit], items[limit - 1].id if len(items) > limit else None)
+
+    def text(self, document_id: str, viewer: Viewer) -> str:
+        """Return what a reader was given; raises NotRead when there is none (yet), NotFound."""
+        viewer.require("read")
+        query = (
+            select(documents.c.id, readings.c.text)
+            .outerjoin(readings, readings.c.document_id == documents.c.id)
+            .where(documents.c.id == _checked(document_id), visible(documents, viewer))
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise NotFound("there is no such document")
+        if row.text is None:
+            raise NotRead("the document has no text (yet)")
+        text: str = row.text
+        return text
+
+    def original(self, document_id: str, viewer: Viewer) -> tuple[Document, bytes]:
+        """Return the document and its bytes as they came; raises NotFound, BodyMissing."""
+        document = self.get(document_id, viewer)
+        query = select(documents.c.in_files).where(documents.c.id == document.id)
+        with self._database.reading() as connection:
+            in_files = connection.execute(query.where(visible(documents, viewer))).scalar()
+        return document, self._originals.read(document.id, document.sha256, bool(in_files))
+
+    def results(self, document_id: str, viewer: Viewer) -> Sequence[Result]:
+        """Return every result there was, the newest first; raises NotFound."""
+        document = self.get(document_id, viewer)
+        query = (
+            select(results)
+            .where(results.c.document_id == document.id, visible(results, viewer))
+            .order_by(results.c.id.desc())
+        )
+        with self._database.reading() as connection:
+            return [from_result_row(row) for row in connection.execute(query)]
+
+    def counts(self, viewer: Viewer) -> dict[str, int]:
+        """Return how many documents are in each state; every state is named."""
+        viewer.require("read")
+        query = (
+            select(documents.c.state, func.count().label("number"))
+            .where(visible(documents, viewer))
+            .group_by(documents.c.state)
+        )
+        with self._database.reading() as connection:
+            found = {row.state: int(row.number) for row in connection.execute(query)}
+        return dict.fromkeys(STATES, 0) | found
+
+    def retry(self, document_id: str, viewer: Viewer) -> Document:
+        """Owe a finished document again, its attempts at 0; earlier results are kept.
+
+        Raises NotRetryable while it is waiting or running, and NotFound.
+        """
+        viewer.require("write")
+        with self._database.writing() as connection:
+            row = self._lock(connection, document_id, viewer)
+            if row.state in OWED_STATES:
+                raise NotRetryable("the document is already owed")
+            now = self._database.now()
+            changes = {
+                "state": "waiting",
+                "attempts": 0,
+                "result_id": None,
+                "finished_at": None,
+                "needs_review": None,
+            }
+            connection.execute(update(documents).where(documents.c.id == row.id).values(changes))
+            connection.execute(insert(owed), _owed_row(row._mapping, now, None))
+            audit.record(connection, now, viewer, "retried", [row.id])
+        return self._again(document_id, viewer)
+
+    def cancel(self, document_id: str, viewer: Viewer) -> Document:
+        """Stop owing a document; what a worker makes of it after that is not kept.
+
+        Cancelling twice is one cancelling; raises NotCancellable when it is done or failed.
+        """
+        viewer.require("write")
+        with self._database.writing() as connection:
+            self._drop_owed(connection, document_id, viewer)
+            row = self._lock(connection, document_id, viewer)
+            if row.state in {"done", "failed"}:
+                raise NotCancellable("the document is finished already")
+            if row.state in OWED_STATES:
+                now = self._database.now()
+                connection.execute(
+                    update(documents)
+                    .where(documents.c.id == row.id)
+                    .values(state="cancelled", finished_at=to_datetime(now))
+                )
+                audit.record(connection, now, viewer, "cancelled", [row.id])
+        return self._again(document_id, viewer)
+
+    def delete(self, document_id: str, viewer: Viewer) -> None:
+        """Erase the original, text, results, corrections, deliveries and idempotency key.
+
+        What came with it (attachments) stays, without its parent. A line of the audit log
+        stays too, and says nothing of the content. Raises NotFound.
+        """
+        viewer.require("write")
+        with self._database.writing() as connection:
+            if self._database.is_sqlite:  # erased means overwritten, not only unlinked
+                connection.exec_driver_sql("PRAGMA secure_delete=ON")
+            self._drop_owed(connection, document_id, viewer)
+            row = self._lock(connection, document_id, viewer)
+            connection.execute(delete(documents).where(documents.c.id == row.id))
+            audit.record(connection, self._database.now(), viewer, "deleted", [row.id])
+        if row.in_files:
+            self._originals.discard(row.sha256)
+
+    def _find_repeated(self, key: str | None, fingerprint: str, viewer: Viewer) -> Document | None:
+        if key is None:
+            return None
+        query = select(documents.c.request_hash, documents.c.id).where(
+            documents.c.idempotency_key == key, visible(documents, viewer)
+        )
+        whole = select_whole_document().where(visible(documents, viewer))
+        with self._database.reading() as connection:
+            earlier = connection.execute(query).one_or_none()
+            if earlier is None:
+                return None
+            if earlier.request_hash != fingerprint:
+                raise IdempotencyConflict("this key was used for another body or kind")
+            row = connection.execute(whole.where(documents.c.id == earlier.id)).one()
+        return from_row(row, repeated=True)
+
+    def _new_row(self, viewer: Viewer, queue: str, priority: int) -> dict[str, Any]:
+        return {
+            "id": new_id(),
+            "workspace": viewer.workspace,
+            "state": "waiting",
+            "queue": queue,
+            "priority": clamp(priority),
+            "created_at": to_datetime(self._database.now()),
+            "attempts": 0,
+        }
+
+    def _insert(
+        self, row: dict[str, Any], body: bytes, viewer: Viewer, deadline: datetime | None
+    ) -> None:
+        now = self._database.now()
+        with self._database.writing() as connection:
+            if row["parent_id"] is not None:
+                self._lock(connection, row["parent_id"], viewer, share=True)
+            connection.execute(insert(documents), row)
+            self._originals.attach(connection, row["id"], row["sha256"], body, row["in_files"])
+            connection.execute(insert(owed), _owed_row(row, now, deadline))
+            detail = {"source": row["source"], "size": row["size"]}
+            audit.record(connection, now, viewer, "accepted", [row["id"]], detail)
+
+    def _from_new_row(self, row: dict[str, Any]) -> Document:
+        values: dict[str, Any] = {name: row.get(name) for name in Document.__dataclass_fields__}
+        return Document(**values | {"repeated": False})
+
+    def _lock(
+        self, connection: Connection, document_id: str, viewer: Viewer, *, share: bool = False
+    ) -> Any:
+        query = select(documents).where(
+            documents.c.id == _checked(document_id), visible(documents, viewer)
+        )
+        locked = query.with_for_update(read=share, key_share=share)
+        row = connection.execute(locked).one_or_none()
+        if row is None:
+            raise NotFound("there is no such document")
+        return row
+
+    def _drop_owed(self, connection: Connection, document_id: str, viewer: Viewer) -> None:
+        # First owed, then documents: the order in which every transaction takes its locks
+        connection.execute(
+            delete(owed).where(owed.c.document_id == _checked(document_id), visible(owed, viewer))
+        )
+
+    def _again(self, document_id: str, viewer: Viewer) -> Document:
+        # Somebody who may write and not read still sees what their own call did
+        return self.get(document_id, Viewer(viewer.workspace, viewer.actor, frozenset({"read"})))
+
+
+def _owed_row(document: Any, now: int, deadline: datetime | None) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "document_id": document["id"],
+        "workspace": document["workspace"],
+        "queue": document["queue"],
+        "kind_said": document["kind_said"],
+        "priority": document["priority"],
+        "size": document["size"],
+        "deadline": deadline,
+        "rank": rank(now, document["priority"], deadline),
+        "attempts": 0,
+        "free_at": now,
+        "created_at": now,
+    }
+
+
+def _checked(document_id: str) -> str:
+    if not is_id(document_id):
+        raise NotFound("there is no such document")
+    return document_id
+
+
+def _hash(value: bytes) -> str:
+    return hashlib.sha256(value).hexdigest()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

@@ -1,0 +1,132 @@
+"""Large bodies in any S3-compatible store; keys come from the usual AWS_* variables."""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ledger.errors import LedgerUnreachable
+from ledger.files import Kept
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
+
+PAGE = 1_000  # objects of one listing
+
+
+class Bucket:
+    """A bucket, or a prefix of one. An S3 put is atomic and durable by itself."""
+
+    def __init__(self, url: str, *, endpoint: str | None) -> None:
+        parts = urlsplit(url)
+        self._bucket, self._prefix = parts.netloc, parts.path.strip("/")
+        self._endpoint = endpoint
+        self._store: S3Store | None = None
+        self._process = 0
+        self._lock = threading.Lock()
+
+    def write(self, name: str, body: bytes) -> None:
+        """Put the object."""
+        with _said_plainly():
+            self._connect().put(_key(name), body)
+
+    def open(self, name: str) -> IO[bytes]:
+        """Return a stream of the object, fetched as it is read."""
+        with _said_plainly():
+            pieces = iter(self._connect().get(_key(name)).stream())
+        return io.BufferedReader(_Pieces(pieces))
+
+    def size(self, name: str) -> int | None:
+        """Return the size in bytes, or None."""
+        try:
+            with _said_plainly():
+                return int(self._connect().head(_key(name))["size"])
+        except FileNotFoundError:
+            return None
+
+    def remove(self, name: str) -> None:
+        """Delete the object, if it is there."""
+        try:
+            with _said_plainly():
+                self._connect().delete(_key(name))
+        except FileNotFoundError:
+            return
+
+    def names(self) -> Iterator[Kept]:
+        """Yield every object that is one of ours."""
+        from ledger.files import SHA256
+
+        with _said_plainly():
+            for page in self._connect().list(chunk_size=PAGE):
+                for found in page:
+                    name = found["path"].rpartition("/")[2]
+                    if SHA256.fullmatch(name):
+                        yield Kept(name, found["size"], found["last_modified"])
+
+    def sweep(self, seconds: float) -> None:
+        """Nothing: S3 shows no object before it is whole."""
+
+    def _connect(self) -> S3Store:
+        with self._lock:
+            if self._store is None or self._process != os.getpid():
+                self._store, self._process = self._make_store(), os.getpid()
+            return self._store
+
+    def _make_store(self) -> S3Store:
+        from obstore.store import S3Store
+
+        endpoint = self._endpoint or os.environ.get("AWS_ENDPOINT_URL")
+        return S3Store(
+            self._bucket,
+            prefix=self._prefix or None,
+            endpoint=endpoint,
+            region=os.environ.get("AWS_REGION", "us-east-1"),
+            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
+        )
+
+
+class _Pieces(io.RawIOBase):
+    """A readable stream over pieces of bytes as they arrive."""
+
+    def __init__(self, pieces: Iterator[object]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        while not self._rest:
+            with _said_plainly():
+                piece = next(self._pieces, None)
+            if piece is None:
+                return 0
+            self._rest = memoryview(bytes(piece))  # type: ignore[call-overload]
+        number = min(len(buffer), len(self._rest))
+        buffer[:number] = self._rest[:number]
+        self._rest = self._rest[number:]
+        return number
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    from obstore.exceptions import BaseError, NotFoundError
+
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise FileNotFoundError(str(error)) from error
+    except (BaseError, OSError) as error:
+        # Its text may hold a signed address: the cause is kept, not repeated
+        raise LedgerUnreachable(
+            f"the file store does not answer: {type(error).__name__}"
+        ) from error
+
+
+def _key(name: str) -> str:
+    return f"{name[:2]}/{name}"

@@ -1,0 +1,260 @@
+"""The tables as the newest migration leaves them; a test holds the two together.
+
+`owed` is narrow and apart from `documents`: claiming touches small rows only. `results` is
+append-only: a document's current one is named by `documents.result_id`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from ledger.columns import Id, Instant, Json
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _document_id(*, unique: bool = False, primary_key: bool = False) -> Column[str]:
+    return Column(
+        "document_id",
+        Id,
+        ForeignKey("documents.id", ondelete="CASCADE"),
+        primary_key=primary_key,
+        unique=unique or None,
+        nullable=False,
+    )
+
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("kind", Text),  # said, or recognised by a reader
+    Column("kind_said", Text),
+    Column("queue", Text, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("type", Text),  # sniffed from the bytes
+    Column("source", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("in_files", Boolean, nullable=False),  # else the body is a row of `bodies`
+    Column("parent_id", Id),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("attempts", Integer, nullable=False),
+    Column("needs_review", Boolean),
+    Column("characters", Integer),
+    Column("pages", Integer),
+    Column("mail", Json),  # without its texts: those are in `readings`
+    Column("envelope", Json),
+    Column("result_id", Id),
+    Column("idempotency_key", Text),  # its sha256: a key may be longer than an index takes
+    Column("request_hash", Text),
+    UniqueConstraint("workspace", "idempotency_key"),
+)
+# The column's foreign key looks at its own table; deferrable, as a restore adds rows in any order
+documents.c.parent_id.append_foreign_key(
+    ForeignKey("documents.id", ondelete="SET NULL", deferrable=True, initially="IMMEDIATE")
+)
+Index("ix_documents_workspace_id", documents.c.workspace, documents.c.id)
+Index("ix_documents_workspace_state_id", documents.c.workspace, documents.c.state, documents.c.id)
+Index(
+    "ix_documents_needs_review",
+    documents.c.workspace,
+    documents.c.id,
+    sqlite_where=text("needs_review = 1"),
+    postgresql_where=text("needs_review"),
+)
+Index(
+    "ix_documents_parent_id",
+    documents.c.parent_id,
+    sqlite_where=text("parent_id IS NOT NULL"),
+    postgresql_where=text("parent_id IS NOT NULL"),
+)
+Index(
+    "ix_documents_sha256_in_files",
+    documents.c.sha256,
+    sqlite_where=text("in_files = 1"),
+    postgresql_where=text("in_files"),
+)
+
+bodies = Table(
+    "bodies",
+    metadata,
+    _document_id(primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+readings = Table(
+    "readings",
+    metadata,
+    _document_id(primary_key=True),
+    Column("text", Text),
+    Column("mail_text", Text),
+    Column("mail_reply_text", Text),
+)
+
+owed = Table(
+    "owed",
+    metadata,
+    Column("id", Id, primary_key=True),  # new with every retry: an old lease cannot finish it
+    _document_id(unique=True),
+    Column("workspace", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("kind_said", Text),
+    Column("priority", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("deadline", Instant),
+    Column("rank", BigInteger, nullable=False),  # smaller is sooner: ledger/rank.py
+    Column("attempts", Integer, nullable=False),
+    # When it may be claimed: now, after a pause, or when its lease lapses
+    Column("free_at", BigInteger, nullable=False),
+    Column("holder", Text),  # whose lease it is, or was until it lapsed
+    Column("error", Json),  # of the attempt that was put off
+    Column("created_at", BigInteger, nullable=False),
+)
+Index("ix_owed_queue_rank_id", owed.c.queue, owed.c.rank, owed.c.id)
+Index("ix_owed_queue_free_at", owed.c.queue, owed.c.free_at)
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _document_id(),
+    Column("workspace", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("kind", Text),
+    Column("outcome", Json),
+    Column("error", Json),
+    Column("model_name", Text),
+    Column("model_version", Text),
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_results_document_id", results.c.document_id)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _document_id(),
+    Column("workspace", Text, nullable=False),
+    Column("connector", Text, nullable=False),
+    Column("payload", Json, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("free_at", BigInteger),  # as in `owed`; NULL once it is final
+    Column("holder", Text),
+    Column("log", Json, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+)
+Index("ix_deliveries_document_id", deliveries.c.document_id)
+Index("ix_deliveries_workspace_id", deliveries.c.workspace, deliveries.c.id)
+Index(
+    "ix_deliveries_free_at",
+    deliveries.c.free_at,
+    deliveries.c.id,
+    sqlite_where=text("free_at IS NOT NULL"),
+    postgresql_where=text("free_at IS NOT NULL"),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("id", Id, primary_key=True),
+    _document_id(),
+    Column("workspace", Text, nullable=False),
+    Column("kind", Text),
+    Column("head", Text, nullable=False),
+    Column("value", Json, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_corrections_document_id", corrections.c.document_id)
+Index("ix_corrections_workspace_id", corrections.c.workspace, corrections.c.id)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("version", Text),  # active from here on; NULL: none, the shipped one
+    Column("actor", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_promotions_name_id", promotions.c.name, promotions.c.id)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("document_id", Id),  # no foreign key: the line outlives the document
+    Column("detail", Json),
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_audit_workspace_id", audit.c.workspace, audit.c.id)
+Index("ix_audit_document_id", audit.c.document_id)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("scopes", Json, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("last_used_at", Instant),
+    Column("revoked_at", Instant),
+)
+Index("ix_tokens_workspace_id", tokens.c.workspace, tokens.c.id)
+
+pulses = Table(
+    "pulses",
+    metadata,
+    Column("queue", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("documents", BigInteger, nullable=False),
+)
+
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("queue", Text, primary_key=True),
+    Column("holder", Text, primary_key=True),
+    Column("bucket", BigInteger, primary_key=True),  # each five seconds long
+    Column("finished", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+)
+Index("ix_tallies_bucket", tallies.c.bucket)
