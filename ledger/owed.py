@@ -181,6 +181,28 @@ class OwedWork:
                 kept.extend(connection.execute(statement).scalars())
         return kept
 
+    def holders(self) -> list[str]:
+        """Return who holds a lease that has not lapsed."""
+        leased = and_(owed.c.holder.is_not(None), owed.c.free_at > self._database.now())
+        with self._database.reading() as connection:
+            return list(
+                connection.execute(select(owed.c.holder).where(leased).distinct()).scalars()
+            )
+
+    def release(self, holders: Iterable[str]) -> int:
+        """Let every lease of holders known to be dead lapse now, the attempt counted.
+
+        Returns how many leases that were.
+        """
+        now = self._database.now()
+        with self._database.writing() as connection:
+            lapsed = connection.execute(
+                update(owed)
+                .where(owed.c.holder.in_(list(holders)), owed.c.free_at > now)
+                .values(free_at=now)
+            )
+        return lapsed.rowcount
+
     def set_aside(self, attempts_allowed: int) -> list[str]:
         """Fail documents whose last lease lapsed with their attempts used up; return their ids.
 
