@@ -4,6 +4,7 @@ Rows, transactions, leases and states; it knows neither who asks nor how it is s
 is the truth: a document that was accepted ends in one result, or one failure that people see.
 """
 
+from ledger.deliveries import Delivery
 from ledger.document import Document, Page
 from ledger.ledger import Ledger, open_ledger
 from ledger.owed import Owed
@@ -12,6 +13,7 @@ from ledger.tokens import Token
 from ledger.viewer import Viewer
 
 __all__ = [
+    "Delivery",
     "Document",
     "Finished",
     "Ledger",

@@ -130,8 +130,8 @@ class Folder:
                 os.fsync(stream.fileno())
             os.replace(temporary, path)
             temporary = None
-            _sync_folder(path.parent)
-            _sync_folder(self._folder)
+            sync_folder(path.parent)
+            sync_folder(self._folder)
         except OSError as error:
             if error.errno in FULL_ERRNO:
                 raise StorageFull("the file store's disk is full; free some space") from error
@@ -192,8 +192,8 @@ def _check(sha256: Any) -> str:
     return sha256
 
 
-def _sync_folder(folder: Path) -> None:
-    # A rename is durable only when its folder is
+def sync_folder(folder: Path) -> None:
+    """Make what was renamed into `folder` durable: a rename is only when its folder is."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

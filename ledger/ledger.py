@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ledger import migration
 from ledger.admission import Admission
 from ledger.audit import Audit
+from ledger.backup import Backup, back_up
+from ledger.corrections import Corrections
 from ledger.database import Database
+from ledger.deliveries import Deliveries
 from ledger.documents import Documents
 from ledger.files import Files
+from ledger.models import Models
 from ledger.originals import ORPHAN_SECONDS, Originals
 from ledger.owed import OwedWork
 from ledger.pulses import Pulses
@@ -66,6 +71,9 @@ class Ledger:
         self.pulses = Pulses(database)
         self.tokens = Tokens(database)
         self.audit = Audit(database)
+        self.deliveries = Deliveries(database)
+        self.corrections = Corrections(database)
+        self.models = Models(database)
         self._originals = originals
 
     def migrate(self) -> None:
@@ -75,6 +83,13 @@ class Ledger:
     def is_current(self) -> bool:
         """Say whether the tables are what this version expects."""
         return migration.is_current(self.database)
+
+    def backup(self, target: Path) -> Backup:
+        """Write everything to one new archive, while the system runs; ledger/restore.py reads it.
+
+        Raises BackupError when `target` is there or cannot be written, StorageFull.
+        """
+        return back_up(self.database, self.files, target)
 
     def tidy(self, orphan_seconds: float = ORPHAN_SECONDS) -> int:
         """Remove files no document names and old counts; return how many files went.

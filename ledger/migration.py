@@ -35,6 +35,12 @@ def newest() -> str | None:
     return ScriptDirectory.from_config(_config(None)).get_current_head()
 
 
+def is_known(revision: str) -> bool:
+    """Say whether this version of Mailroom has that revision."""
+    revisions = ScriptDirectory.from_config(_config(None)).walk_revisions()
+    return any(script.revision == revision for script in revisions)
+
+
 def is_current(database: Database) -> bool:
     """Say whether the database is at the newest revision this version knows."""
     return current(database) == newest()

@@ -1,0 +1,92 @@
+"""What people said instead of a reader: one row a correction, the newest counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from ledger import audit
+from ledger.columns import clean, is_id, new_id, to_datetime
+from ledger.database import Database
+from ledger.errors import InvalidCursor, NotFound
+from ledger.schema import corrections, documents
+from ledger.viewer import Viewer, visible
+
+LIST_LIMIT = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correction:
+    """For a document's `head` (or `entities`), the right `value` as `actor` said it."""
+
+    id: str
+    document_id: str
+    workspace: str
+    kind: str | None
+    head: str
+    value: Any
+    actor: str
+    created_at: datetime
+
+
+class Corrections:
+    """Added by people, read by pages and by training."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, document_id: str, head: str, value: Any, viewer: Viewer) -> Correction:
+        """Keep a correction; `value` is JSON. Raises NotFound, and ValueError for None."""
+        viewer.require("write")
+        if value is None:
+            raise ValueError("a correction needs a value")
+        mine = select(documents.c.kind).where(
+            documents.c.id == (document_id if is_id(document_id) else ""),
+            visible(documents, viewer),
+        )
+        with self._database.writing() as connection:
+            document = connection.execute(mine.with_for_update(read=True)).one_or_none()
+            if document is None:
+                raise NotFound("there is no such document")
+            now = self._database.now()
+            row: dict[str, Any] = {
+                "id": new_id(),
+                "document_id": document_id,
+                "workspace": viewer.workspace,
+                "kind": document.kind,
+                "head": clean(head),
+                "value": value,
+                "actor": clean(viewer.actor),
+                "created_at": to_datetime(now),
+            }
+            connection.execute(insert(corrections), row)
+            detail = {"correction": row["id"]}
+            audit.record(connection, now, viewer, "corrected", [document_id], detail)
+        return Correction(**row)
+
+    def list(
+        self,
+        viewer: Viewer,
+        *,
+        document_id: str | None = None,
+        kind: str | None = None,
+        head: str | None = None,
+        limit: int = 50,
+        after: str | None = None,
+    ) -> list[Correction]:
+        """Return corrections, newest first; `after` is the id of the last one already seen."""
+        viewer.require("read")
+        query = select(corrections).where(visible(corrections, viewer))
+        for column, value in {"document_id": document_id, "kind": kind, "head": head}.items():
+            if value is not None:
+                query = query.where(corrections.c[column] == clean(value))
+        if after is not None:
+            if not is_id(after):
+                raise InvalidCursor("`after` is not the id of a correction")
+            query = query.where(corrections.c.id < after)
+        query = query.order_by(corrections.c.id.desc()).limit(max(1, min(limit, LIST_LIMIT)))
+        with self._database.reading() as connection:
+            return [Correction(**row._mapping) for row in connection.execute(query)]
