@@ -50,7 +50,7 @@ def without_words(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
         error = error[1]
     if isinstance(error, BaseException):
         frames = traceback.extract_tb(error.__traceback__)[-4:]
-        event["exception"] = type(error).__name__
+        event["error_class"] = type(error).__name__
         event["raised_at"] = " < ".join(
             f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)
         )

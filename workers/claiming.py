@@ -1,0 +1,263 @@
+"""A desk: takes what one queue is owed, reads it, commits it, until nothing is owed.
+
+Nothing waits for a batch to fill: a claim takes what is there, up to what is read in about a
+second, so batches form by themselves while the worker is busy. One outcome an item; what goes
+wrong with one item stays with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from celery import Celery
+
+from ledger import Finished, Viewer
+from ledger.errors import LedgerError
+from ledger.owed import Owed
+from workers.context import Context
+from workers.leases import Keeper, take_up
+from workers.reading import Incoming, Reading
+
+log = structlog.get_logger(__name__)
+
+# How long one turn lasts before the worker's other queues have theirs
+TURN_SECONDS = {"interactive": 3.0}
+# How long one batch should take: a person's document waits for the one before it
+BATCH_SECONDS = {"interactive": 0.5}
+OTHER_SECONDS = (5.0, 2.0)
+# A commit that the ledger cannot take now (disk full, another writer) is tried again so often
+COMMIT_PAUSES = (0.2, 0.5, 1, 2, 5, 5, 10, 10)
+ATTACHMENT_DEPTH = 5  # a mail in a mail in a mail: deeper ones stay in their parent's original
+
+
+class Pace:
+    """Learns how long a document takes, and how many fit into the time for one batch."""
+
+    def __init__(self, seconds: float, *, most: int) -> None:
+        self._seconds = seconds
+        self._most = most
+        self._each: float | None = None
+
+    def items(self) -> int:
+        """Return how many documents to claim next, at least one."""
+        if self._each is None:
+            return min(8, self._most)
+        return max(1, min(self._most, int(self._seconds / self._each)))
+
+    def note(self, items: int, seconds: float) -> None:
+        """Take in how long a batch took."""
+        each = max(seconds / items, 1e-6)
+        # Quick to become careful, slower to become bold
+        if self._each is None or each > self._each:
+            self._each = each
+        else:
+            self._each = 0.5 * self._each + 0.5 * each
+
+
+class Desk:
+    """One queue's work in one process."""
+
+    def __init__(self, app: Celery, context: Context, queue: str) -> None:
+        self._app = app
+        self._context = context
+        self._queue = queue
+        self._settings = context.settings
+        turn, batch = OTHER_SECONDS
+        self._turn_seconds = TURN_SECONDS.get(queue, turn)
+        self._batch_seconds = BATCH_SECONDS.get(queue, batch)
+        self._pace = Pace(self._batch_seconds, most=self._settings.batch_items)
+        self._looked_at = 0.0
+
+    def work(self) -> None:
+        """Do what is owed until nothing is, the turn is over, or the worker is to stop."""
+        self._context.heard(self._app, self._queue)
+        try:
+            self._take_turn()
+        except LedgerError as error:
+            # The scheduler rings again; what was claimed lapses and is taken up.
+            log.error("ledger_unavailable", queue=self._queue, reason=error.code)
+
+    def _take_turn(self) -> None:
+        self._look_after_the_dead()
+        self._beat(0)
+        until = time.monotonic() + self._turn_seconds
+        while not self._context.stopping:
+            claimed = self._claim()
+            if not claimed:
+                return
+            self._do(claimed)
+            if time.monotonic() > until:
+                if self._outstanding():
+                    self._context.ring(self._app, self._queue)
+                return
+
+    def _claim(self) -> list[Owed]:
+        settings = self._settings
+        claimed = self._context.ledger.owed.claim(
+            self._queue,
+            holder=self._context.holder,
+            items=self._pace.items(),
+            characters=settings.batch_characters,
+            lease_seconds=settings.lease_seconds,
+            attempts_allowed=settings.attempts,
+        )
+        # Before reading: the next idle worker, here or elsewhere, takes its share at once.
+        if claimed and self._outstanding():
+            self._context.ring(self._app, self._queue)
+        return claimed
+
+    def _do(self, claimed: Sequence[Owed]) -> None:
+        began = time.monotonic()
+        settings = self._settings
+        keeper = Keeper(
+            self._context.ledger,
+            holder=self._context.holder,
+            lease_seconds=settings.lease_seconds,
+            at_most_seconds=2 * settings.task_seconds + settings.parse_seconds * len(claimed),
+        )
+        with keeper.holding(row.id for row in claimed):
+            readings = self._read(claimed)
+            self._commit(claimed, readings)
+        done = sum(reading is not None for reading in readings)
+        seconds = time.monotonic() - began
+        if done:
+            self._pace.note(done, seconds)
+        self._beat(done)
+        log.info("batch", queue=self._queue, documents=done, seconds=round(seconds, 3))
+
+    def _read(self, claimed: Sequence[Owed]) -> list[Reading | None]:
+        """Read what was claimed; None where the worker was told to stop, or time was up."""
+        bodies = self._context.ledger.owed.bodies(claimed)
+        readings: list[Reading | None] = [
+            None
+            if isinstance(body, bytes)
+            else Reading(error={"code": body.code, "message": str(body)})
+            for body in bodies
+        ]
+        there = [index for index, body in enumerate(bodies) if isinstance(body, bytes)]
+        documents = [
+            Incoming(
+                body=bodies[index],  # type: ignore[arg-type]
+                kind=claimed[index].kind_said,
+                name=claimed[index].name,
+                media_type=claimed[index].media_type,
+            )
+            for index in there
+        ]
+        until = time.monotonic() + 2 * self._batch_seconds
+        found = self._context.readers.read(
+            documents, enough=lambda: self._context.stopping or time.monotonic() > until
+        )
+        for index, reading in zip(there, found, strict=True):
+            readings[index] = reading
+        return readings
+
+    def _commit(self, claimed: Sequence[Owed], readings: Sequence[Reading | None]) -> None:
+        """Write every row's end in as few transactions as may be."""
+        finished: list[Finished] = []
+        later: dict[float, list[tuple[str, dict[str, Any]]]] = {}
+        back: list[str] = []
+        for row, reading in zip(claimed, readings, strict=True):
+            if reading is None:
+                back.append(row.id)
+                continue
+            error, transient = reading.error, reading.transient
+            if error is None:
+                error = self._accept_attachments(row, reading)
+                transient = error is not None
+            if transient and error is not None:
+                later.setdefault(_pause(row.attempts), []).append((row.id, error))
+            else:
+                finished.append(_finished(row, reading))
+        self._finish(finished)
+        for delay, failures in later.items():
+            self._context.ledger.owed.put_off(
+                failures,
+                holder=self._context.holder,
+                attempts_allowed=self._settings.attempts,
+                delay_seconds=delay,
+            )
+        if back:
+            self._context.ledger.owed.give_back(back, holder=self._context.holder)
+
+    def _finish(self, finished: Sequence[Finished]) -> None:
+        if not finished:
+            return
+        for pause in (*COMMIT_PAUSES, None):
+            try:
+                done = self._context.ledger.owed.finish(finished, holder=self._context.holder)
+            except LedgerError as error:
+                if pause is None or self._context.stopping:
+                    raise
+                log.warning("commit_put_off", queue=self._queue, reason=error.code)
+                time.sleep(pause)
+            else:
+                if len(done) < len(finished):
+                    log.warning("lease_lost", rows=len(finished) - len(done))
+                return
+
+    def _accept_attachments(self, row: Owed, reading: Reading) -> dict[str, str] | None:
+        """Keep a mail's attachments as documents of their own; return an error that may pass.
+
+        Their keys are made of the parent and their place in it, so a second run adds nothing.
+        """
+        if reading.mail is None or not reading.mail.attachments:
+            return None
+        depth = int((row.envelope or {}).get("depth", 0)) + 1
+        if depth > ATTACHMENT_DEPTH:
+            log.warning("attachments_too_deep", document=row.document_id)
+            return None
+        viewer = Viewer(workspace=row.workspace, actor="worker", scopes=frozenset({"write"}))
+        try:
+            for place, attachment in enumerate(reading.mail.attachments, start=1):
+                self._context.ledger.documents.accept(
+                    attachment.body,
+                    viewer=viewer,
+                    source="attachment",
+                    name=attachment.name or f"attachment-{place}",
+                    media_type=attachment.type,
+                    queue=row.queue,
+                    priority=row.priority,
+                    idempotency_key=f"attachment {row.document_id} {place}",
+                    parent_id=row.document_id,
+                    envelope={"depth": depth},
+                )
+        except LedgerError as error:
+            return {"code": error.code, "message": str(error)}
+        self._context.ring(self._app, row.queue)
+        return None
+
+    def _outstanding(self) -> bool:
+        return self._context.ledger.owed.outstanding(self._queue, up_to=1) > 0
+
+    def _beat(self, documents: int) -> None:
+        self._context.ledger.pulses.beat(self._queue, self._context.holder, documents)
+
+    def _look_after_the_dead(self) -> None:
+        """Take up what dead processes held, now and then."""
+        now = time.monotonic()
+        if now - self._looked_at < self._settings.pulse_seconds / 2:
+            return
+        self._looked_at = now
+        take_up(self._context.ledger, attempts_allowed=self._settings.attempts)
+
+
+def _finished(row: Owed, reading: Reading) -> Finished:
+    return Finished(
+        owed_id=row.id,
+        outcome=reading.outcome,
+        error=reading.error,
+        text=reading.text,
+        kind=reading.kind,
+        type=reading.type,
+        pages=reading.pages,
+        mail=reading.mail.to_json() if reading.mail else None,
+    )
+
+
+def _pause(attempts: int) -> float:
+    """Return the seconds until a document is tried again: 2, 8, 32, ... at most ten minutes."""
+    return min(600.0, 2.0 * 4 ** (attempts - 1))

@@ -1,0 +1,41 @@
+"""How many children a worker has, and which device and how many threads each uses.
+
+One child a device: a second one would only fight for it. Torch is not loaded here.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use, a container's quota included."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return max(1, min(allowed or 1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such control group, or "max": no quota
+        return max(1, allowed or 1)
+
+
+def torch_threads(wanted: int) -> int:
+    """Return the threads torch is to use in one child: the setting, or one a core."""
+    return wanted or cores()
+
+
+def cards(device: Literal["auto", "cpu", "cuda"]) -> int:
+    """Return how many CUDA cards a worker is to use; 0 means the processor."""
+    if device == "cpu":
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return len([card for card in visible.split(",") if card.strip() not in ("", "-1")])
+    return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
+
+
+def device_of_child(device: Literal["auto", "cpu", "cuda"], slot: int) -> str:
+    """Return the torch device of the child in a slot (0, 1, ...): `cpu` or `cuda:N`."""
+    count = cards(device)
+    return f"cuda:{slot % count}" if count else "cpu"

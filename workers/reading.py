@@ -1,0 +1,323 @@
+"""Bytes in, outcomes out: intake, the kind, the model of that kind, and an email's priority.
+
+Knows nothing of queues and rows, so that `mailroom predict` reads exactly as a worker does.
+Models are loaded when first needed, once a process, and changed when another version is promoted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import structlog
+
+from intake import IntakeError, Limits, Mail, Parsed, Parser
+from workers.errors import Fault, InternalError, NoReader, TooSlow, UnknownKind
+from workers.limits import TimeIsUp, time_limit
+
+log = structlog.get_logger(__name__)
+
+# How long a version looked up in the ledger is believed: a promotion is seen after that.
+_VERSION_SECONDS = 2.0
+# Documents handed to the parser at once; between two such groups a worker may stop.
+_PARSED_TOGETHER = 16
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """A document to read: its bytes, or a text that is a text already."""
+
+    body: bytes | str
+    kind: str | None = None  # as said by the sender; None: to be recognised
+    name: str = ""
+    media_type: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What became of one document: an outcome or an error, and what is known of it either way."""
+
+    kind: str | None = None
+    type: str | None = None
+    text: str | None = None
+    pages: int | None = None
+    mail: Mail | None = None
+    outcome: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+    transient: bool = False  # the error is ours and may go away
+    recognised: float | None = field(default=None, compare=False)  # confidence in the kind
+
+
+class Readers:
+    """The models of one process, and the way through them.
+
+    `active` answers which version of a model is promoted (None: the shipped one); `device` is
+    asked when a model is first loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        models_dir: Path | None,
+        limits: Limits | None = None,
+        active: Callable[[str], str | None] = lambda _: None,
+        device: Callable[[], str] = lambda: "cpu",
+        threads: int = 0,
+        batch_seconds: float | None = None,
+    ) -> None:
+        self._models_dir = models_dir
+        self._active = active
+        self._device = device
+        self._threads = threads
+        self._batch_seconds = batch_seconds
+        self._loaded: dict[str, tuple[str | None, Any]] = {}
+        self._versions: dict[str, tuple[float, str | None]] = {}
+        # One at a time: a warm-up in the background and the first document want the same model.
+        self._locks: defaultdict[str, RLock] = defaultdict(RLock)
+        self._torch_ready = False
+        self.limits = limits or Limits()
+        self.parser = Parser(self.limits)
+
+    def close(self) -> None:
+        """End the parser's child process."""
+        self.parser.close()
+
+    def warm(self, kinds: Sequence[str]) -> None:
+        """Load the models of these kinds, so that the first document need not wait."""
+        for kind in kinds:
+            try:
+                self.reader(kind)
+            except Fault as fault:
+                log.warning("model_not_loaded", model=kind, reason=fault.code)
+
+    def read(
+        self, documents: Sequence[Incoming], *, enough: Callable[[], bool] = lambda: False
+    ) -> list[Reading | None]:
+        """Return one reading a document, in order.
+
+        `enough` is asked between documents while they are parsed: once it is True the rest are
+        left alone (None in their places). A bad document is a reading with an error; nothing
+        but a time limit set by somebody else is raised.
+        """
+        readings: list[Reading | None] = [None] * len(documents)
+        for start in range(0, len(documents), _PARSED_TOGETHER):
+            if start and enough():
+                break
+            group = documents[start : start + _PARSED_TOGETHER]
+            readings[start : start + len(group)] = self._parse(group)
+        self._recognise(readings)
+        by_kind: dict[str, list[int]] = defaultdict(list)
+        for index, reading in enumerate(readings):
+            if reading is not None and reading.error is None and reading.kind is not None:
+                by_kind[reading.kind].append(index)
+        for kind, indices in by_kind.items():
+            # Neighbours of like length: little padding, and a long text delays its like only.
+            indices.sort(key=lambda index: len(_text_of(readings[index])))
+            chosen = [reading for index in indices if (reading := readings[index]) is not None]
+            for index, read in zip(indices, self._apply(kind, chosen), strict=True):
+                readings[index] = read
+        return readings
+
+    def reader(self, kind: str) -> Any:
+        """Return the model of a kind, of the version that is promoted now; raises Fault."""
+        with self._locks[kind]:
+            version = self._version(kind)
+            loaded = self._loaded.get(kind)
+            if loaded is None or loaded[0] != version:
+                loaded = version, self._load(kind, version)
+                self._loaded[kind] = loaded
+            return loaded[1]
+
+    def _parse(self, documents: Sequence[Incoming]) -> list[Reading]:
+        """Return each document's text, or intake's error."""
+        wanted = [
+            (document.body, document.name, document.media_type)
+            for document in documents
+            if isinstance(document.body, bytes)
+        ]
+        found: Iterator[Parsed | IntakeError | Fault]
+        try:
+            found = iter(self.parser.parse_many(wanted) if wanted else ())
+        except Exception:
+            log.exception("parse_failed")
+            found = iter([InternalError()] * len(wanted))
+        return [
+            Reading(kind=document.kind, type="text", text=document.body)
+            if isinstance(document.body, str)
+            else _parsed(next(found), document.kind)
+            for document in documents
+        ]
+
+    def _recognise(self, readings: list[Reading | None]) -> None:
+        """Fill in the kind where it was not said."""
+        unknown = [
+            index
+            for index, reading in enumerate(readings)
+            if reading is not None and reading.error is None and reading.kind is None
+        ]
+        if not unknown:
+            return
+        try:
+            with self._locks["recognition"]:
+                self._prepare_torch()
+                from nlp.recognition import recognise
+
+                found = recognise([_text_of(readings[index]) for index in unknown])
+        except TimeIsUp:
+            raise
+        except Exception:
+            log.exception("recognition_failed")
+            found = None
+        for place, index in enumerate(unknown):
+            reading = readings[index]
+            if reading is None:
+                continue
+            if found is None:
+                readings[index] = _failed(reading, InternalError())
+            else:
+                kind, confidence = found[place]
+                readings[index] = replace(reading, kind=kind, recognised=float(confidence))
+
+    def _apply(self, kind: str, readings: list[Reading]) -> list[Reading]:
+        """Run the model of a kind over parsed documents."""
+        try:
+            reader = self.reader(kind)
+        except Fault as fault:
+            return [_failed(reading, fault) for reading in readings]
+        from nlp.reader import Item
+
+        items = [
+            Item(text=reading.text or "", mail=reading.mail.to_json() if reading.mail else None)
+            for reading in readings
+        ]
+        try:
+            with time_limit(self._batch_seconds):
+                answers = split_until_alone(reader, items)
+        except TimeIsUp:
+            # Tried again each on its own: which one was slow shows then.
+            return [_failed(reading, TooSlow()) for reading in readings]
+        return [
+            _answered(kind, reading, answer)
+            for reading, answer in zip(readings, answers, strict=True)
+        ]
+
+    def _version(self, kind: str) -> str | None:
+        now = time.monotonic()
+        known = self._versions.get(kind)
+        if known is None or now - known[0] > _VERSION_SECONDS:
+            known = now, self._active(kind)
+            self._versions[kind] = known
+        return known[1]
+
+    def _load(self, kind: str, version: str | None) -> Any:
+        began = time.monotonic()
+        try:
+            from nlp import kinds
+
+            if version is None and kind not in kinds.names():
+                raise UnknownKind(f"There is no kind of document called {kind!r}.")
+            self._prepare_torch()
+            from nlp.reader import load_reader
+
+            reader = load_reader(
+                kind, models_dir=self._models_dir, version=version, device=self._device()
+            )
+        except FileNotFoundError as error:
+            raise NoReader from error
+        except (Fault, TimeIsUp):
+            raise
+        except Exception as error:
+            log.exception("model_not_loaded", model=kind, version=version)
+            raise InternalError(
+                f"The model of {kind!r} could not be loaded; `mailroom doctor` says more."
+            ) from error
+        log.info(
+            "model_loaded",
+            model=kind,
+            version=version or "shipped",
+            seconds=round(time.monotonic() - began, 2),
+        )
+        return reader
+
+    def _prepare_torch(self) -> None:
+        if self._torch_ready:
+            return
+        import torch
+
+        from workers.devices import torch_threads
+
+        torch.set_num_threads(torch_threads(self._threads))
+        self._torch_ready = True
+
+
+def split_until_alone(reader: Callable[[list[Any]], list[Any]], items: list[Any]) -> list[Any]:
+    """Return the reader's answers, an exception standing in the place of each item that raised.
+
+    A batch that raises is cut in two, and again, until the bad item is alone: it costs about
+    twice the logarithm of the batch's size in further runs, and the others get their answer.
+    """
+    if not items:
+        return []
+    try:
+        answers = list(reader(items))
+    except TimeIsUp:
+        raise
+    except Exception as error:
+        if len(items) == 1:
+            log.exception("item_failed")
+            return [error]
+        middle = len(items) // 2
+        return split_until_alone(reader, items[:middle]) + split_until_alone(reader, items[middle:])
+    if len(answers) != len(items):
+        return [InternalError() for _ in items]
+    return answers
+
+
+def _parsed(parsed: Parsed | IntakeError | Fault, kind: str | None) -> Reading:
+    if isinstance(parsed, Fault):
+        return _failed(Reading(kind=kind), parsed)
+    if isinstance(parsed, IntakeError):
+        return Reading(kind=kind, error={"code": parsed.code, "message": str(parsed)})
+    if kind is None and parsed.mail is not None:
+        kind = "email"  # nothing to guess: it has a mail's headers
+    return Reading(
+        kind=kind, type=parsed.type, text=parsed.text, pages=parsed.pages, mail=parsed.mail
+    )
+
+
+def _answered(kind: str, reading: Reading, answer: Any) -> Reading:
+    if isinstance(answer, Exception):
+        fault = answer if isinstance(answer, Fault) else InternalError()
+        return _failed(reading, fault)
+    if hasattr(answer, "code"):  # nlp.reader.Failure: the model cannot take this text
+        error = {"code": str(answer.code), "message": str(answer.message)}
+        return replace(reading, error=error, transient=False)
+    outcome = dict(answer.to_json())
+    if kind == "email":
+        outcome["labels"] = {**outcome["labels"], "priority": _priority(outcome, reading)}
+    if reading.recognised is not None:
+        outcome["kind_confidence"] = round(reading.recognised, 4)
+    return replace(reading, outcome=outcome)
+
+
+def _priority(outcome: Mapping[str, Any], reading: Reading) -> dict[str, Any]:
+    """Return the `priority` head: a readable rule over learned signals and plain ones."""
+    from routing.priority import priority
+
+    mail = reading.mail.to_json() if reading.mail else None
+    decision = priority(outcome["labels"], reading.text or "", mail, datetime.now(UTC))
+    return decision.to_json()
+
+
+def _failed(reading: Reading, fault: Fault) -> Reading:
+    return replace(reading, error=fault.to_json(), transient=fault.transient)
+
+
+def _text_of(reading: Reading | None) -> str:
+    return (reading.text or "") if reading is not None else ""

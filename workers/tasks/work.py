@@ -1,0 +1,24 @@
+"""`mailroom.work(queue)`: the doorbell's task. Takes what the ledger owes and does it."""
+
+from __future__ import annotations
+
+from celery import Celery
+
+from workers.claiming import Desk
+from workers.context import Context
+from workers.doorbell import WORK
+
+
+def register(app: Celery, context: Context) -> None:
+    """Register the task."""
+    desks: dict[str, Desk] = {}
+
+    @app.task(name=WORK)
+    def work(queue: str) -> None:
+        """Do what is owed on a queue until nothing is, or until others should have a turn.
+
+        Running it twice, or at the same time, is harmless: each row is leased to one of them,
+        and only who still holds the lease can finish it.
+        """
+        desk = desks.setdefault(queue, Desk(app, context, queue))
+        desk.work()
