@@ -1,0 +1,187 @@
+"""What the API takes and gives, as its OpenAPI document describes it.
+
+Offsets (`start`, `end`) count Unicode code points of the document's text.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+class Problem(BaseModel):
+    """An error, as RFC 9457 has it; `code` is stable."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[dict[str, Any]] | None = None
+    retry_after: float | None = None
+
+
+class Failure(BaseModel):
+    """Why a document could not be read; the message says what to do."""
+
+    code: str
+    message: str
+
+
+class Evidence(BaseModel):
+    """A stretch of the text that spoke for a label; a larger weight spoke louder."""
+
+    start: int
+    end: int
+    weight: float
+
+
+class Label(BaseModel):
+    """A head's answer with its calibrated confidence."""
+
+    model_config = ConfigDict(extra="allow")
+
+    value: str | None
+    confidence: float | None = None
+    needs_review: bool | None = None
+    evidence: list[Evidence] | None = None
+
+
+class Entity(BaseModel):
+    """A marked stretch of the text."""
+
+    model_config = ConfigDict(extra="allow")
+
+    start: int
+    end: int
+    label: str
+    value: str | None = None
+    confidence: float | None = None
+
+
+class Model(BaseModel):
+    """Which model read the document."""
+
+    name: str
+    version: str
+
+
+class Read(BaseModel):
+    """How many characters were read, of how many."""
+
+    characters: int
+    of: int
+
+
+class Outcome(BaseModel):
+    """What the model says of a document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str
+    labels: dict[str, Label]
+    entities: list[Entity]
+    language: str | None = None
+    model: Model | None = None
+    read: Read | None = None
+    schema_version: int | str | None = None
+
+
+class Attachment(BaseModel):
+    """A mail's attachment; it is read as a document of its own."""
+
+    name: str
+    type: str
+    size: int
+    sha256: str
+
+
+class Summary(BaseModel):
+    """A document in short, as lists and the answer to a submission give it."""
+
+    id: str
+    state: State
+    kind: str | None = Field(description="Said by the sender or recognised; null until known.")
+    kind_said: str | None
+    name: str
+    type: str | None = Field(description="text, pdf, docx, eml or html; null until read.")
+    source: str
+    size: int = Field(description="Bytes of the original.")
+    parent_id: str | None = Field(description="The mail that this is an attachment of.")
+    created_at: datetime
+    finished_at: datetime | None
+    attempts: int
+    needs_review: bool | None
+    error: Failure | None
+    repeated: bool = Field(description="The Idempotency-Key had been used for this document.")
+
+
+class FullDocument(Summary):
+    """A document with all that is known of it but its text."""
+
+    media_type: str
+    sha256: str
+    characters: int | None
+    pages: int | None
+    outcome: Outcome | None
+    mail: dict[str, Any] | None = Field(description="Headers and text of a mail.")
+    children: list[Summary] = Field(description="A mail's attachments, up to 500.")
+
+
+class Documents(BaseModel):
+    """One page of a list, newest first."""
+
+    items: list[Summary]
+    after: str | None = Field(description="Send it as `after` for the next page; null at the end.")
+
+
+class Submission(BaseModel):
+    """A text to read."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    text: str = Field(min_length=1, description="For an email this may be the raw message.")
+    kind: str | None = Field(default=None, description="Left out, it is recognised.")
+    name: str | None = Field(default=None, max_length=255)
+
+
+class SubmissionHeaders(BaseModel):
+    """How a submission may be made safe to repeat."""
+
+    idempotency_key: str | None = Field(
+        default=None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x20-\x7e]+$",
+        description="The same key and document give the same answer; another document is 422.",
+    )
+
+
+class DocumentPath(BaseModel):
+    """Which document."""
+
+    id: str = Field(description="A document's id.")
+
+
+class ListQuery(BaseModel):
+    """Which documents, and how many."""
+
+    kind: str | None = Field(default=None, max_length=100)
+    state: State | None = None
+    needs_review: bool | None = None
+    source: str | None = Field(default=None, max_length=100)
+    parent_id: str | None = Field(default=None, max_length=100)
+    name: str | None = Field(default=None, max_length=255, description="Part of a name.")
+    limit: int = Field(default=50, ge=1, le=200)
+    after: str | None = Field(default=None, max_length=500)
+
+
+class InboundQuery(BaseModel):
+    """What a raw message is called."""
+
+    name: str | None = Field(default=None, max_length=255)
