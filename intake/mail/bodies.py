@@ -1,0 +1,204 @@
+"""A mail's own text: which parts it is made of, and how they read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from intake.charsets import clean, decode
+from intake.html import decode_page
+from intake.mail.attachments import attach, attach_bytes, is_body
+from intake.mail.pages import Quoted, read_page
+from intake.mail.structure import Part
+from intake.mail.transfer import find_uuencoded
+from intake.parsed import Attachment
+
+# What programs write into the plain half of a mail that is only meant to be seen as HTML
+_PLACEHOLDER = re.compile(
+    r"html[ -]?(?:e-?mail|message|mail|format|version|capable|compatible|enabled)"
+    r"|(?:view|read|see|display)[^.\n]{0,60}(?:html|browser|web ?page|online)"
+    r"|not support[^.\n]{0,20}html|supports? html|enable html|html[^.\n]{0,40}(?:view|enabled)"
+    r"|kein html|html-(?:mail|format|fähig|ansicht)|format html|en html",
+    re.IGNORECASE,
+)
+PLACEHOLDER_CHARACTERS = 400
+
+
+@dataclass
+class Text:
+    """One text of a body."""
+
+    text: str
+    html: bool = False
+    quoted: Quoted | None = None  # of HTML: where its own marks put quotes and signatures
+    hidden_characters: int = 0
+
+
+@dataclass
+class Body:
+    """All texts of a mail in their order, and the files that came with it."""
+
+    texts: list[Text] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The texts one after the other, as a person sees them."""
+        return "\n".join(text.text.rstrip() for text in self.texts if text.text.strip()).strip("\n")
+
+    @property
+    def hidden_characters(self) -> int:
+        """How many characters were hidden from people and left out."""
+        return sum(text.hidden_characters for text in self.texts)
+
+
+def read_body(root: Part) -> Body:
+    """Return the body of a parsed mail."""
+    reader = _Reader(first=next((leaf for leaf in root.walk() if not leaf.children), None))
+    texts = _without_repetition(reader.read(root))
+    return Body(texts, reader.attachments)
+
+
+@dataclass
+class _Reader:
+    """Walks the parts, gathers attachments, and returns texts."""
+
+    first: Part | None
+    attachments: list[Attachment] = field(default_factory=list)
+
+    def read(self, part: Part) -> list[Text]:
+        if part.children:
+            if part.type == "multipart/alternative":
+                return self._choose(part)
+            return [text for child in part.children for text in self.read(child)]
+        if part.type.startswith("multipart/"):
+            return self._read_undivided(part)
+        if part.root and part.type.startswith("text/"):
+            return self._read_leaf(part) if part.disposition != "attachment" else self._file(part)
+        if is_body(part, first=part is self.first):
+            return self._read_leaf(part)
+        return self._file(part)
+
+    def _file(self, part: Part) -> list[Text]:
+        self.attachments.append(attach(part))
+        return []
+
+    def _read_undivided(self, part: Part) -> list[Text]:
+        """A multipart in which no part was found: its bytes are all there is."""
+        data, _ = part.decoded()
+        return [Text(_tidy(decode(data)))] if data.strip() else []
+
+    def _choose(self, part: Part) -> list[Text]:
+        """Return the plain version, or the HTML one where the plain one says nothing."""
+        versions = [self.read(child) for child in part.children]
+        versions = [version for version in versions if any(text.text.strip() for text in version)]
+        plain = [version for version in versions if not any(text.html for text in version)]
+        rich = [version for version in versions if any(text.html for text in version)]
+        if not plain or not rich:
+            return (plain or rich or [[]])[0 if plain else -1]
+        if _is_placeholder(_joined(plain[0]), _joined(rich[-1])):
+            return rich[-1]
+        chosen = plain[0]
+        if len(chosen) == 1 and chosen[0].quoted is None:
+            chosen[0].quoted = rich[-1][-1].quoted if len(rich[-1]) == 1 else None
+            chosen[0].hidden_characters = sum(text.hidden_characters for text in rich[-1])
+        return chosen
+
+    def _read_leaf(self, part: Part) -> list[Text]:
+        data, footer = part.decoded()
+        if part.type == "text/html" or (
+            part.root and not part.headers.raw("content-type") and _is_page(data)
+        ):
+            texts = [_read_html(decode_page(data, part.charset))]
+        else:
+            texts = [self._read_plain(part, data)]
+        if footer.strip():
+            texts.append(Text(_tidy(decode(footer))))
+        return texts
+
+    def _read_plain(self, part: Part, data: bytes) -> Text:
+        files = find_uuencoded(data) if b"begin" in data else []
+        for start, end, name, body in reversed(files):
+            data = data[:start] + data[end:]
+            self.attachments.append(attach_bytes(name, body))
+        text = _tidy(decode(data, part.charset))
+        if part.parameters.get("format", "").lower() == "flowed":
+            text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
+        if part.type in ("text/enriched", "text/richtext"):
+            text = _strip_enriched(text)
+        return Text(text)
+
+
+def _read_html(html: str) -> Text:
+    page, quoted = read_page(clean(html))
+    return Text(
+        _tidy(page.text), html=True, quoted=quoted, hidden_characters=page.hidden_characters
+    )
+
+
+def _is_page(data: bytes) -> bool:
+    return data.lstrip()[:14].lower().startswith((b"<html", b"<!doctype html"))
+
+
+def _tidy(text: str) -> str:
+    return clean(text).removeprefix("\ufeff")
+
+
+def _joined(texts: list[Text]) -> str:
+    return "\n".join(text.text for text in texts)
+
+
+def _is_placeholder(plain: str, rich: str) -> bool:
+    plain = plain.strip()
+    if not plain:
+        return True
+    if len(plain) > PLACEHOLDER_CHARACTERS or len(plain) > len(rich):
+        return False
+    return _PLACEHOLDER.search(plain) is not None and " ".join(plain.split()) not in " ".join(
+        rich.split()
+    )
+
+
+def _without_repetition(texts: list[Text]) -> list[Text]:
+    """Drop the HTML that repeats a plain text beside it: an alternative sent as a mixture."""
+    kept: list[Text] = []
+    for text in texts:
+        if kept and text.html and not kept[-1].html and _says_the_same(kept[-1].text, text.text):
+            kept[-1].quoted = text.quoted
+            continue
+        kept.append(text)
+    return kept
+
+
+def _says_the_same(one: str, other: str) -> bool:
+    words, others = one.split(), other.split()
+    if not words or not 0.7 < len(words) / max(len(others), 1) < 1.4:
+        return False
+    shared = len(set(words) & set(others))
+    return shared > 0.8 * min(len(set(words)), len(set(others)))
+
+
+def unflow(text: str, *, delete_space: bool = False) -> str:
+    """Return format=flowed text (RFC 3676) with its soft line ends undone."""
+    lines: list[str] = []
+    depth = -1  # of quotes in the paragraph being joined; -1 when none is open
+    for raw in text.split("\n"):
+        stripped = raw.lstrip(">")
+        level = len(raw) - len(stripped)
+        line = stripped.removeprefix(" ")  # the blank that stuffing put there
+        soft = line.endswith(" ") and line not in ("-- ", "- ") and bool(line.strip())
+        body = line[:-1] if soft and delete_space else line
+        if depth == level and lines and line != "-- ":
+            lines[-1] += body
+        else:
+            lines.append((">" * level + " " if level else "") + body)
+        depth = level if soft else -1
+    return "\n".join(lines)
+
+
+def _strip_enriched(text: str) -> str:
+    """Return text/enriched (RFC 1896) without its marks; single line ends were only folds."""
+    text = re.sub(r"<param>[^<]{0,1000}</param>", "", text, flags=re.IGNORECASE)
+    text = re.sub(r"</?[A-Za-z][A-Za-z0-9-]{0,59}>", "", text).replace("<<", "<")
+    text = re.sub(r"(?<!\n)\n(?!\n)", " ", text)
+    return re.sub(r"\n(\n+)", r"\1", text)

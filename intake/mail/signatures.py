@@ -1,0 +1,70 @@
+"""Where a mail's own words end and the signature begins."""
+
+from __future__ import annotations
+
+import re
+
+from intake.mail.phrases import pattern
+
+_DEVICE = pattern(
+    r"sent (?:from|via|with|by|using)\b",
+    r"get (?:outlook|bluemail|the new)\b",
+    "sent on the go",
+    r"(?:von|mit) mein\w* .{0,60} (?:gesendet|geschickt)",
+    r"gesendet (?:von|mit|über|aus)\b",
+    "diese nachricht wurde von meinem",
+    r"envoy[eé] (?:de|depuis|à partir|avec|via)\b",
+    r"enviad[oa] (?:desde|de|do|da|via|por)\b",
+    r"inviato (?:da|dal|con|tramite)\b",
+    r"(?:verzonden|verstuurd) (?:vanaf|met|via|door|van)\b",
+    r"skickat (?:från|med)\b",
+    r"sendt (?:fra|via|med)\b",
+    r"lähetetty\b",
+    r"wysłan[eoy] (?:z|za|przy)\b",
+    r"odesláno z\b",
+    r"odoslané z\b",
+    r"отправлено (?:с|из|от)\b",
+    r"küldve\b",
+    "(?:iphone|ipad|android|スマートフォン|ソフトバンク).{0,10}から送信",
+    "发自我?的?",
+    "從我的",
+    "来自我的",
+    "나의 .{0,20}에서 보냄",
+    "내 .{0,30}에서 보냄",
+    "yahoo!? mail (?:for|on|stationery)",
+    "posted (?:via|from)",
+    r"composed on\b",
+    "tapatalk",
+    "iPhonumdan",
+    "trimis de pe",
+    "gönderildi:?",
+    r"this (?:mail|message) was sent (?:from|via) (?:my|a)\b",
+    "sent from",
+    prefix=r"\W{0,3}",
+)
+DEVICE_CHARACTERS = 110
+
+_DELIMITER = re.compile(r"\s{0,3}(?:--|—|––|——|- -|-- -)\s*\Z")
+_RULE = re.compile(r"\s*(?:_{3,}|-{3,}|={4,}|\*{4,}|—{2,}|–{2,}|~{4,}|#{6,}|(?:-\s){4,}-?)\s*\Z")
+_DASH_NAME = re.compile(r"\s{0,3}(?:--?|—|–|~)\s?[^\W\d_][\w.'’]*(?:\s[^\W\d_][\w.'’]*){0,3}\s*\Z")
+SIGNATURE_LINES = 20
+
+
+def is_delimiter(line: str) -> bool:
+    """Say whether a line is the delimiter of a signature ("-- ")."""
+    return _DELIMITER.match(line) is not None
+
+
+def is_rule(line: str) -> bool:
+    """Say whether a line is a drawn line."""
+    return _RULE.match(line) is not None
+
+
+def is_device_line(line: str) -> bool:
+    """Say whether a line is what a telephone or mail program signs with."""
+    return len(line) < DEVICE_CHARACTERS and _DEVICE.match(line) is not None
+
+
+def is_dash_name(line: str) -> bool:
+    """Say whether a line is a name after a dash, as some people sign."""
+    return len(line) < 60 and _DASH_NAME.match(line) is not None

@@ -1,0 +1,1 @@
+"""What intake promises: text with offsets, stable errors, mail read as mail programs read it."""
