@@ -32,6 +32,10 @@ class Settings(BaseSettings, frozen=True):
     smtp_host: str = "127.0.0.1"
     smtp_port: int = Field(default=2525, ge=0, le=65535)
     smtp_recipients: str = "*"  # comma-separated addresses or @domains that are taken; * any
+    smtp_bytes: PositiveInt = 45_000_000  # of a mail: a 30 MB attachment is 41 MB in base64
+    smtp_tls_certificate: Path | None = None  # PEM; with it STARTTLS is offered
+    smtp_tls_key: Path | None = None  # None: the key lies in the certificate's file
+    smtp_auth: bool = False  # ask senders for an API token as password, over TLS only
     public_url: str | None = None  # as people outside reach it
     behind_proxy: bool = False  # trust one proxy's X-Forwarded-* and send secure cookies only
     secret_key: SecretStr | None = None  # None: made once, kept in the data folder
