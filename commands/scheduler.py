@@ -16,7 +16,7 @@ def command() -> None:
     from workers.scheduler import run_scheduler
 
     settings = Settings()
-    configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+    configure_logs(settings)
     try:
         run_scheduler(settings)
     except NoAddress as error:

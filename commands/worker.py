@@ -20,7 +20,7 @@ def command(queues: str | None, name: str) -> None:
     from workers.worker import UnknownQueue, run_worker
 
     settings = Settings()
-    configure_logs(log_format=settings.log_format, log_level=settings.log_level)
+    configure_logs(settings)
     wanted = [queue.strip() for queue in queues.split(",")] if queues else list(QUEUES)
     try:
         sys.exit(run_worker(settings, queues=wanted, name=name))

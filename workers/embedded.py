@@ -29,6 +29,7 @@ port {port}
 dir {folder}
 requirepass {password}
 daemonize no
+logfile {log}
 loglevel warning
 save ""
 databases 1
@@ -61,6 +62,7 @@ class EmbeddedServer:
         self.data_dir = data_dir.expanduser().resolve()
         self.folder = self.data_dir / name
         self.configuration = self.folder / "server.conf"
+        self.log = self.folder / "server.log"
         self.pid_file = run_folder(self.data_dir) / f"{name}.pid"
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
@@ -87,6 +89,7 @@ class EmbeddedServer:
         text = _COMMON.format(
             port=self._port,
             folder=_quoted(str(self.folder)),
+            log=_quoted(str(self.log)),
             password=self._password,
             maxmemory="1gb" if broker else "256mb",
             # volatile-ttl: results all expire, and those nearest their end go first
@@ -116,9 +119,7 @@ class EmbeddedServer:
             self.stop()
             if attempt > 0:  # the first time another program may have taken the port
                 self.set_aside_damage()
-        raise ServerFailed(
-            f"The embedded {self.name} server does not start; see {self.folder / 'server.log'}."
-        )
+        raise ServerFailed(f"The embedded {self.name} server does not start; see {self.log}.")
 
     def answers(self) -> bool:
         """Return whether it answers to our password: alive, loaded, and ours."""
@@ -178,7 +179,7 @@ class EmbeddedServer:
         return None if self._process is None else identify(self._process.pid)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        with (self.folder / "server.log").open("ab") as log:
+        with self.log.open("ab") as log:
             process = subprocess.Popen(
                 self.command(),
                 stdin=subprocess.DEVNULL,

@@ -15,8 +15,12 @@ from typing import Any
 
 import structlog
 
+from settings import Settings
+
 # These say at INFO what came in and what went out, arguments and results included.
 _SPEAKS_OF_CONTENT = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
+# And these only of themselves.
+_TALKATIVE = ("alembic.runtime.migration",)
 # Libraries that quote messages, arguments and results in what they complain of.
 _LIBRARIES = ("celery", "kombu", "billiard")
 
@@ -57,8 +61,15 @@ def without_words(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
     return event
 
 
-def configure(*, log_format: str = "console", log_level: str = "info") -> None:
-    """Send structlog's and the standard library's messages to standard error in one form."""
+def configure(
+    settings: Settings | None = None, *, log_format: str = "console", log_level: str = "info"
+) -> None:
+    """Send structlog's and the standard library's messages to standard error in one form.
+
+    The settings say which form and from which level on; the two arguments do without them.
+    """
+    if settings is not None:
+        log_format, log_level = settings.log_format, settings.log_level
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -99,5 +110,5 @@ def configure(*, log_format: str = "console", log_level: str = "info") -> None:
 
 
 def _quieten() -> None:
-    for name in _SPEAKS_OF_CONTENT:
+    for name in (*_SPEAKS_OF_CONTENT, *_TALKATIVE):
         logging.getLogger(name).setLevel(logging.WARNING)

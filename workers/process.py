@@ -38,7 +38,7 @@ class Identity:
     def end(self, *, grace_seconds: float) -> bool:
         """Stop the process and its group: SIGTERM, then SIGKILL; whether it had to be killed."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            self._signal(number)
+            self.ask(number)
             limit = time.monotonic() + grace_seconds
             while self.alive() and time.monotonic() < limit:
                 time.sleep(0.02)
@@ -46,7 +46,8 @@ class Identity:
                 return number == signal.SIGKILL
         return True
 
-    def _signal(self, number: signal.Signals) -> None:
+    def ask(self, number: signal.Signals) -> None:
+        """Send the process a signal, SIGKILL to its whole group; nothing when it is gone."""
         if not self.alive():
             return
         try:
