@@ -29,6 +29,7 @@ from sequence.checkpoint import (
 from sequence.errors import CheckpointError, SequenceError
 
 Batch = TypeVar("Batch")
+_AVERAGE_EVERY = 10  # steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +124,11 @@ class _Run(Generic[Batch]):
     def __init__(self, model: nn.Module, task: Task[Batch], settings: TrainingSettings) -> None:
         self.model, self.task, self.settings = model, task, settings
         self.device = next(model.parameters()).device
-        self.optimizer = _optimizer(model, settings)
-        self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.optimizers = _optimizers(model, settings)
+        self.groups = [group for one in self.optimizers for group in one.param_groups]
+        self.base_rates = [group["lr"] for group in self.groups]
+        # a sparse gradient has no norm to clip by: only rows that a batch holds move at all
+        self.clipped = [p for group in self.optimizers[0].param_groups for p in group["params"]]
         self.amp = settings.mixed_precision and self.device.type == "cuda"
         half = self.amp and not torch.cuda.is_bf16_supported()
         self.half_type = torch.float16 if half else torch.bfloat16
@@ -171,7 +175,8 @@ class _Run(Generic[Batch]):
         )
 
     def _step(self, batch: Batch) -> float:
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
         half = torch.autocast(self.device.type, dtype=self.half_type)
         with half if self.amp else contextlib.nullcontext():
             loss = self.task.loss(batch)
@@ -180,19 +185,25 @@ class _Run(Generic[Batch]):
             raise DivergedError(f"the loss became {value}: try a smaller learning rate")
         self.scaler.scale(loss).backward()
         if self.settings.clip_norm:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
-        self.scaler.step(self.optimizer)
+            self.scaler.unscale_(self.optimizers[0])
+            nn.utils.clip_grad_norm_(self.clipped, self.settings.clip_norm)
+        for optimizer in self.optimizers:
+            self.scaler.step(optimizer)
         self.scaler.update()
         self.steps_taken += 1
-        if self.average:
-            # a young average trusts new weights more, or it would remember the random start
-            keep = min(self.settings.average, (1 + self.steps_taken) / (10 + self.steps_taken))
-            with torch.no_grad():
-                for name, tensor in self.model.state_dict().items():
-                    if tensor.is_floating_point():
-                        self.average[name].lerp_(tensor, 1 - keep)
+        if self.average and self.steps_taken % _AVERAGE_EVERY == 0:
+            self._average()
         return value
+
+    def _average(self) -> None:
+        """Move the running average; every few steps, for it touches every weight there is."""
+        done = self.steps_taken / _AVERAGE_EVERY
+        # a young average trusts new weights more, or it would remember the random start
+        keep = min(self.settings.average**_AVERAGE_EVERY, (1 + done) / (10 + done))
+        with torch.no_grad():
+            for name, tensor in self.model.state_dict().items():
+                if tensor.is_floating_point():
+                    self.average[name].lerp_(tensor, 1 - keep)
 
     def _set_rate(self, at: float) -> None:
         """Set the learning rate for the point `at` of the whole training, 0 to 1."""
@@ -203,7 +214,7 @@ class _Run(Generic[Batch]):
             left = (1 - at) / max(1 - warmup, 1e-9)
             curve = {"none": 1.0, "linear": left, "cosine": 0.5 - 0.5 * np.cos(np.pi * left)}
             factor = max(curve[self.settings.decay], 0.01)
-        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+        for group, rate in zip(self.groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
 
     def _look_at_dev(self, entry: dict[str, float]) -> None:
@@ -236,8 +247,9 @@ class _Run(Generic[Batch]):
             "model": _copy(self.model),
             "best": self.best,
             "average": self.average,
-            "optimizer": optimizer_state(self.optimizer),
         }
+        for i, optimizer in enumerate(self.optimizers):
+            states[f"optimizer{i}"] = optimizer_state(optimizer)
         facts = self._facts() | {
             "history": self.history.to_json(),
             "steps_taken": self.steps_taken,
@@ -256,20 +268,35 @@ class _Run(Generic[Batch]):
         self.average = {
             name: tensor.to(self.device) for name, tensor in states.get("average", {}).items()
         }
-        restore_optimizer(self.optimizer, states["optimizer"])
+        for i, optimizer in enumerate(self.optimizers):
+            restore_optimizer(optimizer, states.get(f"optimizer{i}", {}))
         self.history = History(**facts["history"])
         self.steps_taken = facts["steps_taken"]
         if facts["scaler"]:
             self.scaler.load_state_dict(facts["scaler"])
 
 
-def _optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """Return AdamW over the model's own parameter groups, or all parameters as one."""
+def _optimizers(model: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """Return AdamW over the model's own parameter groups, or all parameters as one.
+
+    Groups marked `sparse` (large tables of which a batch touches few rows) go to a second
+    optimizer that moves those rows only.
+    """
     own = getattr(model, "parameter_groups", None)
-    groups: Any = own(settings) if own is not None else model.parameters()
-    return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    groups: list[dict[str, Any]] = (
+        own(settings) if own is not None else [{"params": list(model.parameters())}]
     )
+    sparse = [g for g in groups if g.get("sparse")]
+    dense = [g for g in groups if not g.get("sparse")]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.AdamW(
+            dense, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+    ]
+    if sparse:
+        rows = [{"params": g["params"], "lr": g.get("lr", settings.learning_rate)} for g in sparse]
+        optimizers.append(torch.optim.SparseAdam(rows, lr=settings.learning_rate))
+    return optimizers
 
 
 def _copy(model: nn.Module) -> State:

@@ -1,0 +1,172 @@
+"""From class scores to probabilities that mean what they say; fitted on dev.
+
+Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks"), with one scale
+for each branch of the model, so that dev also says how far to trust each. What is out of scope
+is told by a small logistic regression over three signs of it, its threshold set at a stated rate
+of false rejection.
+
+Shapes: G documents, L labels (in scope).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from nlp import measures
+
+Floats = NDArray[np.float32]
+OUT_OF_SCOPE = "out_of_scope"  # the value of a head whose question the text does not belong to
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfScope:
+    """How a head tells what is not its business."""
+
+    weights: tuple[float, ...]  # of the signs, the last one a constant
+    centre: tuple[float, ...]
+    scale: tuple[float, ...]
+    threshold: float  # rejected when the probability is above it
+    false_rejection: float  # the share of in-scope rows that the threshold may reject
+    label: str  # what such rows are called in the user's file
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """One head's: scales of the branches, the threshold of doubt, what is out of scope."""
+
+    sequence: float = 1.0
+    ngrams: float = 1.0
+    threshold: float = 0.5  # below it a person should look
+    precision: float = 0.95  # what the threshold was chosen for, on dev
+    out_of_scope: OutOfScope | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Calibration:
+        """Return what `to_json` wrote."""
+        known = dict(values)
+        scope = known.pop("out_of_scope", None)
+        if scope is not None:
+            lists = {k: tuple(v) for k, v in scope.items() if isinstance(v, list)}
+            known["out_of_scope"] = OutOfScope(**(scope | lists))
+        return cls(**known)
+
+
+def softmax(scores: Floats) -> Floats:
+    """Return probabilities along the last axis."""
+    shifted = np.exp(scores - scores.max(-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(-1, keepdims=True), dtype=np.float32)
+
+
+def fit_scales(
+    sequence: Floats | None, ngrams: Floats | None, truth: NDArray[np.int64]
+) -> tuple[float, float]:
+    """Return the scale of each branch's scores that makes the truth most likely.
+
+    A branch that is missing keeps scale 1. With fewer than 20 rows both do: too few to tell.
+    """
+    branches = [b for b in (sequence, ngrams) if b is not None]
+    if len(truth) < 20:
+        return 1.0, 1.0
+    inputs = [torch.from_numpy(np.ascontiguousarray(b)).double() for b in branches]
+    target = torch.from_numpy(truth)
+    log_scales = torch.zeros(len(inputs), dtype=torch.float64, requires_grad=True)
+    search = torch.optim.LBFGS([log_scales], max_iter=60, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        search.zero_grad()
+        scales = log_scales.clamp(-4, 3).exp()
+        scores = torch.stack([s * x for s, x in zip(scales, inputs, strict=True)]).sum(0)
+        # a pull towards the scales of training: on few rows dev alone would overfit
+        value = functional.cross_entropy(scores, target) + log_scales.square().sum() / len(truth)
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        search.step(loss)
+    found = iter(log_scales.detach().clamp(-4, 3).exp().tolist())
+    return (
+        next(found) if sequence is not None else 1.0,
+        next(found) if ngrams is not None else 1.0,
+    )
+
+
+def scope_signs(scores: Floats, rejected_class: Floats | None) -> NDArray[np.float64]:
+    """Return the signs of being out of scope (G, 2 or 3): the higher, the likelier.
+
+    The log-odds of the model's own class for it, where it has one; how little the best label
+    stands out; how weak all scores are (the free energy of Liu et al. 2020).
+    """
+    energy = scores.max(1) + np.log(np.exp(scores - scores.max(1, keepdims=True)).sum(1))
+    top = softmax(scores).max(1).astype(np.float64)
+    signs = [-np.log(top / np.maximum(1 - top, 1e-6)), -energy]
+    if rejected_class is not None:
+        signs.append(rejected_class - energy)
+    return np.stack(signs, axis=1).astype(np.float64)
+
+
+def fit_out_of_scope(
+    signs: NDArray[np.float64], outside: NDArray[np.bool_], label: str, false_rejection: float
+) -> OutOfScope:
+    """Return how to tell what is out of scope, and the threshold that rejects so few in scope."""
+    centre, scale = signs.mean(0), np.maximum(signs.std(0), 1e-6)
+    inputs = np.column_stack([(signs - centre) / scale, np.ones(len(signs))])
+    weights = _logistic(inputs, outside.astype(np.float64))
+    probability = 1 / (1 + np.exp(-inputs @ weights))
+    inside = np.sort(probability[~outside])[::-1]
+    allowed = int(np.floor(false_rejection * len(inside)))
+    threshold = float(inside[allowed]) if allowed < len(inside) else 0.0
+    return OutOfScope(
+        weights=tuple(weights.tolist()),
+        centre=tuple(centre.tolist()),
+        scale=tuple(scale.tolist()),
+        threshold=threshold,
+        false_rejection=false_rejection,
+        label=label,
+    )
+
+
+def scope_probability(signs: NDArray[np.float64], rule: OutOfScope) -> Floats:
+    """Return each row's probability of being out of scope."""
+    inputs = (signs - np.array(rule.centre)) / np.array(rule.scale)
+    weights = np.array(rule.weights)
+    logits = np.clip(inputs @ weights[:-1] + weights[-1], -30, 30)
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+
+
+def _logistic(inputs: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return a logistic regression's weights by Newton's method, with a slight pull to zero."""
+    weights = np.zeros(inputs.shape[1])
+    pull = np.eye(inputs.shape[1])
+    pull[-1, -1] = 1e-6
+    for _ in range(50):
+        probability = 1 / (1 + np.exp(-np.clip(inputs @ weights, -30, 30)))
+        gradient = inputs.T @ (probability - truth) + pull @ weights
+        curvature = (inputs * (probability * (1 - probability))[:, None]).T @ inputs + pull
+        step = np.linalg.solve(curvature, gradient)
+        weights = weights - step
+        if np.abs(step).max() < 1e-8:
+            break
+    return weights
+
+
+def doubt_threshold(
+    confidence: Floats, right: NDArray[np.bool_], precision: float, labels: int
+) -> float:
+    """Return the confidence under which a person should look, so that the rest is right enough.
+
+    Never below what a coin would give: an answer barely better than its rival is in doubt even
+    if dev forgave it.
+    """
+    floor = 0.6 if labels <= 2 else 0.4
+    return max(floor, measures.threshold_for(confidence, right, precision))
