@@ -36,10 +36,11 @@ _inherited: list[Any] = []  # a parent's connections: never used, never closed b
 class Database:
     """An address, and an engine made at first use in each process."""
 
-    def __init__(self, url: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, url: str, *, clock: Callable[[], float] | None = None) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self._clock = clock
+        self._clock = clock or time.time
+        self._is_corrected = clock is None
         self._offset = 0.0  # what PostgreSQL's clock is ahead of ours
         self._engine: Engine | None = None
         self._lock = threading.Lock()
@@ -124,7 +125,8 @@ class Database:
         if self.is_sqlite:
             return self._make_sqlite_engine()
         engine = create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=15)
-        event.listen(engine, "connect", self._measure_offset)
+        if self._is_corrected:
+            event.listen(engine, "connect", self._measure_offset)
         event.listen(engine, "handle_error", _translate)
         return engine
 

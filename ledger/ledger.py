@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,14 +29,15 @@ def open_ledger(
     owed_limit: int = 200_000,
     small_body_bytes: int = 65_536,
     attempts_allowed: int = 3,
-    clock: Callable[[], float] = time.time,
+    clock: Callable[[], float] | None = None,
 ) -> Ledger:
     """Return the ledger at these addresses; it connects when it is first used.
 
     `database_url` is `sqlite:////abs/path` or `postgresql+psycopg://...`, `files_url` a folder
     or `s3://bucket/prefix`. Bodies of more than `small_body_bytes` go to the file store. A
     queue that owes `owed_limit` documents takes no more. `attempts_allowed` is the most times
-    a document is handed to a worker. Safe to make before a fork.
+    a document is handed to a worker. `clock` returns seconds since 1970 in place of the
+    system's. Safe to make before a fork.
     """
     database = Database(database_url, clock=clock)
     files = Files(files_url, s3_endpoint=s3_endpoint)

@@ -1,0 +1,1 @@
+"""Tests of the durable record, on SQLite and on PostgreSQL."""

@@ -1,0 +1,165 @@
+"""Two workspaces in one ledger: neither sees, changes or even suspects the other's rows."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Callable
+
+import pytest
+
+from ledger import Document, Finished, Ledger, Viewer
+from ledger.errors import LedgerError, NotFound
+from tests.ledger.conftest import OUTCOME, claim
+
+SECRET = "4711-of-ours"
+
+# Every method that takes a viewer, and how a stranger would call it on our rows. A method that
+# is not named here fails the test: nobody adds one without saying what a stranger gets.
+CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
+    "documents.accept": lambda ledger, viewer, document, _: ledger.documents.accept(
+        b"x", viewer=viewer, source="api", parent_id=document.id
+    ),
+    "documents.get": lambda ledger, viewer, document, _: ledger.documents.get(document.id, viewer),
+    "documents.list": lambda ledger, viewer, document, _: (
+        ledger.documents.list(viewer, parent_id=document.parent_id).items
+    ),
+    "documents.text": lambda ledger, viewer, document, _: ledger.documents.text(
+        document.id, viewer
+    ),
+    "documents.original": lambda ledger, viewer, document, _: ledger.documents.original(
+        document.id, viewer
+    ),
+    "documents.results": lambda ledger, viewer, document, _: ledger.documents.results(
+        document.id, viewer
+    ),
+    "documents.counts": lambda ledger, viewer, *_: any(ledger.documents.counts(viewer).values()),
+    "documents.retry": lambda ledger, viewer, document, _: ledger.documents.retry(
+        document.id, viewer
+    ),
+    "documents.cancel": lambda ledger, viewer, document, _: ledger.documents.cancel(
+        document.id, viewer
+    ),
+    "documents.delete": lambda ledger, viewer, document, _: ledger.documents.delete(
+        document.id, viewer
+    ),
+    "deliveries.get": lambda ledger, viewer, _, delivery: ledger.deliveries.get(delivery, viewer),
+    "deliveries.list": lambda ledger, viewer, document, _: ledger.deliveries.list(
+        viewer, document_id=document.id
+    ),
+    "deliveries.replay": lambda ledger, viewer, _, delivery: ledger.deliveries.replay(
+        delivery, viewer
+    ),
+    "corrections.add": lambda ledger, viewer, document, _: ledger.corrections.add(
+        document.id, "team", "x", viewer
+    ),
+    "corrections.list": lambda ledger, viewer, document, _: ledger.corrections.list(
+        viewer, document_id=document.id
+    ),
+    "audit.list": lambda ledger, viewer, document, _: ledger.audit.list(
+        viewer, document_id=document.id
+    ),
+    "tokens.issue": lambda ledger, viewer, *_: ledger.tokens.issue(
+        viewer, name="x", scopes=["read"], workspace="ours"
+    ),
+    "tokens.list": lambda ledger, viewer, *_: ledger.tokens.list(viewer),
+    "tokens.revoke": lambda ledger, viewer, *_: ledger.tokens.revoke(
+        ledger.tokens.list(Viewer("ours"))[0].id, viewer
+    ),
+    "models.promote": lambda ledger, viewer, *_: ledger.models.promote("m", "2", viewer),
+    "models.rollback": lambda ledger, viewer, *_: ledger.models.rollback("m", viewer),
+}
+
+
+@pytest.fixture
+def ours(ledger: Ledger, viewer: Viewer) -> Document:
+    """A document of ours with everything a document can have."""
+    parent = ledger.documents.accept(b"parent", viewer=viewer, source="smtp")
+    document = ledger.documents.accept(
+        SECRET.encode() * 500,
+        viewer=viewer,
+        source="attachment",
+        name=SECRET,
+        parent_id=parent.id,
+        idempotency_key=SECRET,
+    )
+    delivery = {"connector": "webhook", "payload": SECRET}
+    owed = next(one for one in claim(ledger) if one.document_id == document.id)
+    finished = Finished(owed.id, outcome=OUTCOME, text=SECRET, deliveries=(delivery,))
+    ledger.owed.finish([finished], holder="worker")
+    ledger.corrections.add(document.id, "team", SECRET, viewer)
+    ledger.tokens.issue(viewer, name=SECRET, scopes=["read"])
+    ledger.models.promote("m", "1", Viewer())
+    return ledger.documents.get(document.id, viewer)
+
+
+def test_every_method_with_a_viewer_is_listed_here(ledger: Ledger) -> None:
+    """A new way to look at rows comes with its line above, or this fails."""
+    found = {
+        f"{noun}.{name}"
+        for noun, value in vars(ledger).items()
+        if not noun.startswith("_")
+        for name, method in inspect.getmembers(value, inspect.ismethod)
+        if not name.startswith("_") and "viewer" in inspect.signature(method).parameters
+    }
+    assert found == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_stranger_gets_nothing(
+    ledger: Ledger, viewer: Viewer, stranger: Viewer, ours: Document, name: str
+) -> None:
+    """Another workspace's admin is told what somebody is told who made the id up."""
+    (delivery,) = ledger.deliveries.list(viewer)
+    before = _everything(ledger, viewer)
+
+    given: object = None
+    with contextlib.suppress(LedgerError):
+        given = CALLS[name](ledger, stranger, ours, delivery.id)
+    assert not given
+    assert _everything(ledger, viewer) == before
+
+
+def test_a_key_of_one_workspace_means_nothing_in_another(
+    ledger: Ledger, ours: Document, stranger: Viewer
+) -> None:
+    """The same idempotency key elsewhere is a new document, with the same bytes or others."""
+    same = ledger.documents.accept(
+        SECRET.encode() * 500, viewer=stranger, source="api", idempotency_key=SECRET
+    )
+
+    assert not same.repeated
+    assert same.id != ours.id
+    assert ledger.documents.original(same.id, stranger)[0].name == ""
+
+
+def test_after_does_not_open_another_workspace(
+    ledger: Ledger, ours: Document, stranger: Viewer
+) -> None:
+    """A cursor made of somebody else's id only says where to start among one's own."""
+    own = ledger.documents.accept(b"own", viewer=stranger, source="api")
+
+    assert ledger.documents.list(stranger, after=ours.id).items == []
+    assert [one.id for one in ledger.documents.list(stranger).items] == [own.id]
+
+
+def test_what_workers_claim_names_its_workspace(ledger: Ledger, stranger: Viewer) -> None:
+    """An attachment found in a document is handed in where the document is."""
+    document = ledger.documents.accept(b"mail", viewer=stranger, source="smtp")
+    (owed,) = claim(ledger)
+    worker = Viewer(owed.workspace, "worker")
+    child = ledger.documents.accept(
+        b"a", viewer=worker, source="attachment", parent_id=owed.document_id
+    )
+
+    assert ledger.documents.get(child.id, stranger).parent_id == document.id
+    with pytest.raises(NotFound):
+        ledger.documents.get(child.id, Viewer())
+
+
+def _everything(ledger: Ledger, viewer: Viewer) -> list[object]:
+    seen: list[object] = [dataclasses.astuple(d) for d in ledger.documents.list(viewer).items]
+    seen += ledger.deliveries.list(viewer) + ledger.corrections.list(viewer)
+    seen += ledger.tokens.list(viewer) + ledger.audit.list(viewer)
+    return [*seen, ledger.documents.counts(viewer), ledger.models.history("m")]
