@@ -65,6 +65,14 @@ class Pooling(nn.Module):
         parts = self.summarise(x_CTH)
         return parts.values if len(counts) == len(x_CTH) else self.merge(parts, counts)
 
+    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+        """Return what each step adds to <direction, pooled vector>, (C, T); padding adds nothing.
+
+        Every pooling here weighs or selects steps, so that the contributions of a sequence add
+        up to its pooled vector's product with the direction exactly.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot say what a step adds")
+
 
 def _groups(counts: Tensor) -> Tensor:
     return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
@@ -74,6 +82,14 @@ def _segment_max(values_CV: Tensor, group_C: Tensor, groups: int) -> Tensor:
     index = group_C.unsqueeze(1).expand_as(values_CV)
     start = values_CV.new_full((groups, values_CV.shape[1]), _LOWEST)
     return start.scatter_reduce(0, index, values_CV, "amax")
+
+
+def _first_only(here_CH: Tensor, counts: Tensor) -> Tensor:
+    """Return `here_CH` with only the first True of each sequence's rows left."""
+    seen_CH = here_CH.long().cumsum(0)
+    starts_G = counts.cumsum(0) - counts
+    before_GH = seen_CH[starts_G] - here_CH[starts_G].long()
+    return here_CH & (seen_CH - before_GH[_groups(counts)] == 1)
 
 
 class LastState(Pooling):
@@ -106,6 +122,19 @@ class LastState(Pooling):
         last_GH = parts.values[ends_G, : self.forward_size]
         return torch.cat([last_GH, parts.values[starts_G, self.forward_size :]], dim=1)
 
+    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+        """Return all of it at the last step, of a backward half at the first."""
+        ends_G = counts.cumsum(0) - 1
+        starts_G = ends_G - counts + 1
+        added_CT = x_CTH.values.new_zeros(x_CTH.values.shape[:2])
+        last_G = (x_CTH.lengths[ends_G] - 1).clamp_min(0)
+        split = self.forward_size
+        forward = x_CTH.values[ends_G, last_G, :split] * direction_GV[:, :split]
+        backward = x_CTH.values[starts_G, 0, split:] * direction_GV[:, split:]
+        added_CT[ends_G, last_G] += forward.sum(1)
+        added_CT[starts_G, 0] += backward.sum(1)
+        return added_CT.masked_fill(~x_CTH.mask, 0)
+
 
 class Mean(Pooling):
     """The mean of the real steps."""
@@ -118,6 +147,14 @@ class Mean(Pooling):
         """Return the mean of every row and the log of its length."""
         lengths_B1 = x_BTH.lengths.clamp_min(1).unsqueeze(1).to(x_BTH.values.dtype)
         return Summary(x_BTH.cleared().values.sum(1) / lengths_B1, lengths_B1.log())
+
+    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+        """Return each step's product with the direction over the sequence's length."""
+        group_C = _groups(counts)
+        total_G = torch.zeros_like(counts).index_add(0, group_C, x_CTH.lengths)
+        product_CT = torch.einsum("cth,ch->ct", x_CTH.values, direction_GV[group_C])
+        product_CT = product_CT / total_G.clamp_min(1)[group_C].unsqueeze(1)
+        return product_CT.masked_fill(~x_CTH.mask, 0)
 
 
 class Max(Pooling):
@@ -138,6 +175,19 @@ class Max(Pooling):
         """Return the maxima over a sequence's parts."""
         return _segment_max(parts.values, _groups(counts), len(counts))
 
+    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+        """Return, at each step, the features whose maximum stands there."""
+        group_C = _groups(counts)
+        filled = x_CTH.values.masked_fill(~x_CTH.mask.unsqueeze(2), _LOWEST)
+        top_CH, step_CH = filled.max(1)
+        best_GH = _segment_max(top_CH, group_C, len(counts))
+        here_CH = top_CH == best_GH[group_C]
+        if len(counts) < len(x_CTH):  # of parts with the same maximum the first counts
+            here_CH = _first_only(here_CH, counts)
+        added_CH = torch.where(here_CH, top_CH * direction_GV[group_C], 0.0)
+        added_CT = x_CTH.values.new_zeros(x_CTH.values.shape[:2])
+        return added_CT.scatter_add(1, step_CH, added_CH).masked_fill(~x_CTH.mask, 0)
+
 
 class _Attention(Pooling):
     """What the attention poolings share: a masked softmax over steps, one a head."""
@@ -147,8 +197,11 @@ class _Attention(Pooling):
         raise NotImplementedError(f"{type(self).__name__} has no scores")
 
     def values(self, x_BTH: Padded, weights_BTK: Tensor) -> Tensor:
-        """Return the weighted mean of the steps (B, output_size)."""
-        return torch.bmm(weights_BTK.transpose(1, 2), x_BTH.values).flatten(1)
+        """Return each head's weighted mean of its slice of the steps, side by side (B, H)."""
+        if weights_BTK.shape[2] == 1:
+            return torch.bmm(weights_BTK.transpose(1, 2), x_BTH.values).flatten(1)
+        slices_BTKV = self.slices(x_BTH.values, weights_BTK.shape[2])
+        return (slices_BTKV * weights_BTK.unsqueeze(3)).sum(1).flatten(1)
 
     def masked_scores(self, x_BTH: Padded) -> Tensor:
         """Return the scores, lowest in the padding: no softmax gives it weight."""
@@ -170,6 +223,33 @@ class _Attention(Pooling):
         weights_BTK = torch.exp(scores_BTK - log_mass_BK.unsqueeze(1))
         weights_BTK = weights_BTK.masked_fill(~x_BTH.mask.unsqueeze(2), 0)
         return Summary(self.values(x_BTH, weights_BTK), log_mass_BK)
+
+    def sequence_weights(self, x_CTH: Padded, counts: Tensor) -> Tensor:
+        """Return the attention of every step among all steps of its sequence (C, T, K)."""
+        scores_CTK = self.masked_scores(x_CTH)
+        mass_CK = torch.logsumexp(scores_CTK, dim=1)
+        if len(counts) < len(x_CTH):
+            group_C = _groups(counts)
+            top_GK = _segment_max(mass_CK, group_C, len(counts))
+            sums_GK = torch.zeros_like(top_GK).index_add(
+                0, group_C, torch.exp(mass_CK - top_GK[group_C])
+            )
+            mass_CK = (top_GK + sums_GK.clamp_min(1e-9).log())[group_C]
+        weights_CTK = torch.exp(scores_CTK - mass_CK.unsqueeze(1))
+        return weights_CTK.masked_fill(~x_CTH.mask.unsqueeze(2), 0)
+
+    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+        """Return each step's attention times its product with the direction, over the heads."""
+        weights_CTK = self.sequence_weights(x_CTH, counts)
+        heads = weights_CTK.shape[2]
+        direction_CKV = direction_GV[_groups(counts)].unflatten(1, (heads, -1))
+        slices_CTKV = self.slices(x_CTH.values, heads)
+        products_CTK = (slices_CTKV * direction_CKV.unsqueeze(1)).sum(3)
+        return (weights_CTK * products_CTK).sum(2).masked_fill(~x_CTH.mask, 0)
+
+    def slices(self, values_CTH: Tensor, heads: int) -> Tensor:
+        """Return the part of each step that each head reads (C, T, K, V)."""
+        return values_CTH.unflatten(2, (heads, -1))
 
 
 class AdditiveAttention(_Attention):
@@ -203,11 +283,6 @@ class MultiHeadAttention(_Attention):
         """Return every head's score of each step (B, T, K)."""
         keys_BTKV = self.key(x_BTH.values).unflatten(2, (self.heads, -1))
         return (keys_BTKV * self.question).sum(3) * self.question.shape[1] ** -0.5
-
-    def values(self, x_BTH: Padded, weights_BTK: Tensor) -> Tensor:
-        """Return each head's mean of its own slice, side by side (B, H)."""
-        slices_BTKV = x_BTH.values.unflatten(2, (self.heads, -1))
-        return (slices_BTKV * weights_BTK.unsqueeze(3)).sum(1).flatten(1)
 
 
 def build_pooling(name: str, size: int, *, bidirectional: bool = False) -> Pooling:

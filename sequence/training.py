@@ -125,7 +125,6 @@ class _Run(Generic[Batch]):
         self.model, self.task, self.settings = model, task, settings
         self.device = next(model.parameters()).device
         self.optimizers = _optimizers(model, settings)
-        self.groups = [group for one in self.optimizers for group in one.param_groups]
         self.base_rates = [group["lr"] for group in self.groups]
         # a sparse gradient has no norm to clip by: only rows that a batch holds move at all
         self.clipped = [p for group in self.optimizers[0].param_groups for p in group["params"]]
@@ -137,6 +136,11 @@ class _Run(Generic[Batch]):
         self.best: State = {}
         self.average: State = _copy(model) if settings.average else {}
         self.steps_taken = 0
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        # looked up anew each time: an optimizer that takes a state back makes new groups
+        return [group for one in self.optimizers for group in one.param_groups]
 
     @property
     def done(self) -> int:

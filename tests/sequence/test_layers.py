@@ -203,6 +203,24 @@ def test_a_sequence_in_parts_pools_as_it_does_whole(name: str) -> None:
     torch.testing.assert_close(merged, whole)
 
 
+@pytest.mark.parametrize("name", POOLINGS)
+def test_what_the_steps_contribute_adds_up(name: str) -> None:
+    """Evidence is exact: the steps' contributions are the answer, whole or in parts."""
+    torch.manual_seed(3)
+    pool = build_pooling(name, SIZE, bidirectional=True)
+    long, short = torch.randn(9, SIZE), torch.randn(3, SIZE)
+    parts, counts = Padded.from_list([long[:5], long[5:], short]), torch.tensor([2, 1])
+    direction = torch.randn(2, SIZE)
+
+    added = pool.contributions(parts, counts, direction)
+
+    expected = (pool.pool_parts(parts, counts) * direction).sum(1)
+    found = torch.stack([added[:2].sum(), added[2].sum()])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert (added[1, 4:] == 0).all()
+    assert (added[2, 3:] == 0).all()
+
+
 def test_names_that_do_not_exist_are_refused_by_name() -> None:
     """A misspelt option says what there is."""
     with pytest.raises(ValueError, match="bilstm"):
