@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import BytesIO
+from typing import IO
 
+from flask import Request as FlaskRequest
 from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -27,6 +30,13 @@ OVERHEAD_BYTES = 1_000_000  # of a form around a file, or of JSON's own characte
 FORM_PARTS = 1_000
 
 
+class Request(FlaskRequest):
+    """Keeps uploads in memory, which their limit bounds: a full disk must not turn them away."""
+
+    def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
+        return BytesIO()
+
+
 def create_app(settings: Settings) -> OpenAPI:
     """Return the application. Raises `workers.client.NoAddress` where no broker is known.
 
@@ -40,6 +50,7 @@ def create_app(settings: Settings) -> OpenAPI:
         validation_error_callback=openapi.refuse_invalid,
         doc_ui=False,
     )
+    app.request_class = Request
     configure(app, settings)
     keep(app, Parts(settings, open_ledger(settings), Client(broker_url(settings))))
     for part in (headers, access, words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import Response, request, url_for
@@ -92,9 +93,9 @@ def submitted_file() -> tuple[bytes, dict[str, str | None]]:
 def submitted_text() -> tuple[bytes, dict[str, str | None]]:
     """Return the text of a JSON body."""
     try:
-        body = request.get_json()
-    except RecursionError as error:
-        raise MalformedJson("The JSON is nested too deeply.") from error
+        body = json.loads(request.get_data(cache=False))
+    except (ValueError, RecursionError) as error:
+        raise MalformedJson("Check the body with a JSON parser.") from error
     try:
         said = Submission.model_validate(body, strict=True)
     except ValidationError as error:
@@ -115,7 +116,8 @@ def find(query: ListQuery) -> dict[str, Any]:
 def show(path: DocumentPath) -> dict[str, Any]:
     """Return a document's state and, when it was read, its outcome."""
     document = parts().ledger.documents.get(path.id, viewer())
-    return wire.full(document, children_of(document))
+    results = parts().ledger.documents.results(document.id, viewer())
+    return wire.full(document, results, children_of(document))
 
 
 def children_of(document: Document) -> list[Document]:

@@ -100,6 +100,16 @@ class Attachment(BaseModel):
     sha256: str
 
 
+class Reading(BaseModel):
+    """One attempt that ended: by whom it was read, or why it failed."""
+
+    attempt: int
+    created_at: datetime
+    kind: str | None
+    model: Model | None
+    error: Failure | None
+
+
 class Summary(BaseModel):
     """A document in short, as lists and the answer to a submission give it."""
 
@@ -129,6 +139,7 @@ class FullDocument(Summary):
     pages: int | None
     outcome: Outcome | None
     mail: dict[str, Any] | None = Field(description="Headers and text of a mail.")
+    results: list[Reading] = Field(description="Every result there was, the newest first.")
     children: list[Summary] = Field(description="A mail's attachments, up to 500.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.document import Document
+from ledger import Document, Result
 
 
 def summary(document: Document) -> dict[str, Any]:
@@ -30,7 +30,21 @@ def summary(document: Document) -> dict[str, Any]:
     }
 
 
-def full(document: Document, children: Sequence[Document]) -> dict[str, Any]:
+def reading(result: Result) -> dict[str, Any]:
+    """Return who read a document and how that ended."""
+    model = {"name": result.model_name, "version": result.model_version}
+    return {
+        "attempt": result.attempt,
+        "created_at": result.created_at.isoformat(),
+        "kind": result.kind,
+        "model": model if result.model_name else None,
+        "error": result.error,
+    }
+
+
+def full(
+    document: Document, results: Sequence[Result], children: Sequence[Document]
+) -> dict[str, Any]:
     """Return all that is known of a document but its text."""
     return summary(document) | {
         "media_type": document.media_type,
@@ -39,5 +53,6 @@ def full(document: Document, children: Sequence[Document]) -> dict[str, Any]:
         "pages": document.pages,
         "outcome": document.outcome,
         "mail": document.mail,
+        "results": [reading(result) for result in results],
         "children": [summary(child) for child in children],
     }

@@ -22,13 +22,13 @@ STATES = {
     "cancelled": "Cancelled",
 }
 SOURCES = {
-    "web": "this page",
-    "api": "the API",
-    "smtp": "mail",
-    "imap": "a mailbox",
-    "command": "the command line",
-    "attachment": "an attachment",
-    "batch": "a batch",
+    "web": "through this page",
+    "api": "over the API",
+    "smtp": "by mail",
+    "imap": "from a mailbox",
+    "command": "from the command line",
+    "attachment": "as an attachment",
+    "batch": "in a batch",
 }
 TYPES = {"text": "Text", "pdf": "PDF", "docx": "Word", "eml": "Mail", "html": "HTML"}
 UNITS = ("bytes", "kB", "MB", "GB")
@@ -86,6 +86,13 @@ def phrase(name: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def codes(words: str) -> Markup:
+    """Return words with what stands between backticks set as code."""
+    parts = words.split("`")
+    pieces = [Markup("<code>{}</code>") if i % 2 else Markup("{}") for i in range(len(parts))]
+    return Markup("").join(piece.format(part) for piece, part in zip(pieces, parts, strict=True))
+
+
 @cache
 def asset(name: str) -> str:
     """Return a static file's address, which changes with its content so that it can be kept."""
@@ -96,6 +103,12 @@ def asset(name: str) -> str:
 def register(app: Flask, settings: Settings) -> None:
     """Make these words known to the templates."""
     app.jinja_env.filters.update(
-        ago=ago, duration=duration, number=number, percent=percent, phrase=phrase, size=size
+        ago=ago,
+        codes=codes,
+        duration=duration,
+        number=number,
+        percent=percent,
+        phrase=phrase,
+        size=size,
     )
     app.jinja_env.globals.update(asset=asset, STATES=STATES, SOURCES=SOURCES, TYPES=TYPES)

@@ -41,6 +41,7 @@ def show(id: str) -> ResponseReturnValue:  # noqa: A002 - the address's own word
         mail=document.mail,
         attachments=attachments_of(document),
         parent=parent_of(document),
+        history=parts().ledger.documents.results(document.id, viewer()),
         **reading(document, outcome),
     )
 
