@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.workers.installation import Installation
 from workers.embedded import EmbeddedServer
 
 
@@ -17,3 +18,11 @@ def broker(tmp_path: Path) -> Iterator[EmbeddedServer]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def mailroom(tmp_path: Path) -> Iterator[Installation]:
+    """An installation without workers yet."""
+    installation = Installation(tmp_path)
+    yield installation
+    installation.close()
