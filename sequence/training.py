@@ -26,6 +26,7 @@ from sequence.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
+from sequence.device import multiplies_bfloat16
 from sequence.errors import CheckpointError, SequenceError
 
 Batch = TypeVar("Batch")
@@ -45,7 +46,7 @@ class TrainingSettings:
     patience: int = 3  # epochs without a better score before it stops; 0: never
     average: float = 0.0  # running average of the weights: 0.999 keeps that much a step; 0: none
     seed: int = 0
-    mixed_precision: bool = True  # on a GPU
+    mixed_precision: bool = True  # on a GPU, and on a CPU that multiplies bfloat16 natively
 
 
 class Task(Protocol[Batch]):
@@ -128,8 +129,9 @@ class _Run(Generic[Batch]):
         self.base_rates = [group["lr"] for group in self.groups]
         # a sparse gradient has no norm to clip by: only rows that a batch holds move at all
         self.clipped = [p for group in self.optimizers[0].param_groups for p in group["params"]]
-        self.amp = settings.mixed_precision and self.device.type == "cuda"
-        half = self.amp and not torch.cuda.is_bf16_supported()
+        on_gpu = self.device.type == "cuda"
+        self.amp = settings.mixed_precision and (on_gpu or multiplies_bfloat16())
+        half = self.amp and on_gpu and not torch.cuda.is_bf16_supported()
         self.half_type = torch.float16 if half else torch.bfloat16
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=half)
         self.history = History()

