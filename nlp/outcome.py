@@ -64,11 +64,12 @@ class Outcome:
     characters: int  # how many were read
     of: int  # of how many
     sentences: tuple[Mapping[str, Any], ...] = field(default=())  # of a review, when asked for
+    doubtful: bool = False  # an entity is less sure than its model's threshold
 
     @property
     def needs_review(self) -> bool:
-        """Whether a person should look: any head is in doubt."""
-        return any(label.needs_review for label in self.labels.values())
+        """Whether a person should look: any head or any entity is in doubt."""
+        return self.doubtful or any(label.needs_review for label in self.labels.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome object of the API."""
@@ -90,6 +91,8 @@ class Outcome:
             "read": {"characters": self.characters, "of": self.of},
             "schema_version": SCHEMA_VERSION,
         }
+        if self.entities:
+            outcome["needs_review"] = self.needs_review  # entities have no flag of their own
         if self.sentences:
             outcome["sentences"] = [dict(sentence) for sentence in self.sentences]
         return outcome

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,10 @@ from nlp.lexicon import UNKNOWN
 from sequence import Padded
 from sequence.encoder import EncoderConfig, build_encoder
 from sequence.training import TrainingSettings
+
+if TYPE_CHECKING:
+    from nlp.reader import ModelReader
+    from sequence.artifact import Artifact
 
 
 class TagBatch(NamedTuple):
@@ -115,3 +119,10 @@ class SpanTagger(nn.Module):
     def tables(self) -> tuple[str, ...]:
         """Return the names of the tensors that are kept in 8 bits."""
         return ("word_vectors.weight", "spelling_vectors.weight")
+
+
+def make_reader(artifact: Artifact, *, kind: str, device: torch.device) -> ModelReader:
+    """Return the reader of a weights folder of this model."""
+    from nlp.tagger_reader import make_tagger_reader  # it builds on this module
+
+    return make_tagger_reader(artifact, kind=kind, device=device)

@@ -137,7 +137,7 @@ def test_a_tagger_learns_saves_and_reads_the_same(tmp_path: Path) -> None:
     """What was trained must be what is served, hash for hash and clause for clause."""
     recipe = TaggerRecipe(
         encoder=EncoderConfig(hidden_size=32),
-        epochs=16,
+        epochs=24,
         patience=0,
         average=0.0,
         learning_rate=1e-2,
