@@ -3,127 +3,202 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from intake.mail.phrases import any_of, pattern
 
 _WROTE = any_of(
-    *("wrote", "writes", "said", "wrote on"),
-    *("schrieb(?:en)?", r"schreib\w*", "hat geschrieben", "geschrieben"),
-    *("a écrit", "écrit", "a ecrit"),
+    *("wrote", "writes", "said", "says", "sent", "wrote on"),
+    *("schrieb(?:en)?", r"schreib\w*", "geschrieben"),
+    *("a écrit", "écrit", "a ecrit", "nous a dit"),
     *("escribi[oó]", "escreveu", "va escriure", "escriu"),
     *("ha scritto", "scrisse", "a scris"),
     *("schreef", "geschreven", "skrev", "skrifaði", "kirjoitti", "kirjutas"),
     *(r"napisał(?:\(a\))?", r"napisa[lł]a?", r"napsal\(a\)", "napsala?", "nap[ií]sala?"),
-    *(r"je napisa\w*", r"напис\w+", "пишет", r"писал\w*", "rašė", "rakstīja"),
+    *(r"je napisa\w*", r"напис\w+", "пишет", "пише", r"писал\w*", "rašė", "rakstīja"),
     *("írta", "yazd[ıi]", "şunları yazdı", "έγραψε", "idatzi zuen", "menulis"),
     *("đã viết", "viết", r"כתב\S*", "كتب", "เขียน(?:ว่า)?"),
-    *("写道", "寫道", "写了", "님이\\s*작성", "작성"),
-    *("のメール", "は書きました", r"さんは\S{0,12}書きました"),
 )
+# Languages that put no blank around the verb
+_WROTE_JOINED = any_of(
+    *("写道", "寫道", "写了", "님이\\s*작성", "작성", "のメール", "は書きました"),
+    *(r"さんは\S{0,12}書きました", "さんからのメール"),
+)
+_VERB = re.compile(rf"(?<!\w)(?:{_WROTE})(?!\w)|{_WROTE_JOINED}", re.IGNORECASE)
 _OPENERS = any_of(
-    *("on", "quoting", "from", "at", "le", "am", "em", "el", "il", "op", "den", "på", "pe"),
-    *("w dniu", "dnia", "dne", "ma", "klo", "fecha", "vào", "în", "no", "dia", "στις", "в", "на"),
-    r"tarih\w*",
+    *("on", "quoting", "in message", "at", "le", "am", "em", "el", "il", "op", "den", "på", "pe"),
+    *("w dniu", "dnia", "dňa", "dne", "ma", "klo", "fecha", "vào", "în", "no dia", "a", "στις"),
+    *("в", "на", "от", "sent from", "из", "w"),
 )
-WROTE_AT_END = re.compile(
-    rf"(?:\b|\s|(?<=[>\"'」\]])|(?<=\d)){_WROTE}\s*"
-    r"(?:\([^)\n]{0,60}\)|:?\s*\S{0,40}@\S{0,80})?\s*[::]?\s*(?:\[[^\]\n]{0,60}\])?\s*\Z",
-    re.IGNORECASE,
-)
+_OPENER = re.compile(rf"(?:[-_–—*]{{2,}}\s*)?(?:(?:{_OPENERS})(?!\w)\s*\S|在|於|于)", re.IGNORECASE)
+_CLOCK = re.compile(r"\b\d{1,2}[:.h]\d{2}\b")
 _DATE = re.compile(
-    r"\d{1,4}\s?[-/.年]\s?\d{1,2}|\b\d{1,2}:\d{2}\b|\b(?:19|20)\d\d\b|\d{1,2}\.?\s+\w{3,10}\.?",
-    re.IGNORECASE,
+    r"\d{1,4}\s?[-/.年]\s?\d{1,2}|\b\d{1,2}:\d{2}\b|\b(?:19|20)\d\d\b|\b\d{1,2}\.?\s+[^\W\d]{3,12}\b"
+    r"|\b[^\W\d]{3,12}\.?\s+\d{1,2}\b"
 )
-_ADDRESS = re.compile(r"[^\s<>]{1,100}@[^\s<>]{1,200}")
-_OPENER = re.compile(rf"(?:{_OPENERS})\b", re.IGNORECASE)
-LINES = 5  # over which one attribution may be wrapped
+_ADDRESS = re.compile(r"[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,200}")
+_STARTS_WITH_DATE = re.compile(r"[\"(\[]?(?:[^\W\d]{2,12}\.?,?\s+){0,2}\d{1,4}\b")
+_END = re.compile(r"[:：](?:\s*[*_]{1,2})?\s*\Z|[-–—=]{2,}\s*\Z")
+_AFTER_TRIM = " :：-–—=*_"
+LINES = 6  # over which one attribution may be wrapped
 CHARACTERS = 400
+AFTER_VERB = 160  # "Am … schrieb Ada Lovelace <ada@example.org>:"
 
 
-def attribution_length(lines: list[str], place: int) -> int:
-    """Return how many lines from `place` on introduce a quote ("On … wrote:"), 0 for none."""
+@dataclass(frozen=True)
+class Attribution:
+    """Lines that introduce a quote."""
+
+    lines: int
+    certain: bool  # by what it says alone; else only where a quote follows
+
+
+def find_attribution(lines: list[str], place: int) -> Attribution | None:
+    """Return the lines from `place` on that introduce a quote ("On … wrote:"), or None."""
     text = ""
+    found: Attribution | None = None
     for count in range(min(LINES, len(lines) - place)):
-        line = lines[place + count].strip()
-        if count and (not line or line.startswith((">", "|"))):
+        line = _core(lines[place + count])
+        if count and (not line or lines[place + count].lstrip().startswith(">")):
+            break
+        if count and not _may_be_wrapped(lines, place, place + count):
             break
         text = f"{text} {line}".strip()
         if len(text) > CHARACTERS:
             break
-        if _is_attribution(text):
-            return count + 1
-        if count == 0 and not _may_open(text):
-            break
-    return 0
+        certain = _says_who_wrote(text)
+        if certain is not None:
+            found = Attribution(count + 1, certain)
+            if certain or _END.search(text):
+                break
+    return found
 
 
-def _may_open(text: str) -> bool:
-    return bool(_OPENER.match(text) or _DATE.search(text) or _ADDRESS.search(text))
+def _core(line: str) -> str:
+    return line[:CHARACTERS].lstrip(" \t>*_").rstrip(" \t*_")
 
 
-def _is_attribution(text: str) -> bool:
-    if not text or not WROTE_AT_END.search(text):
+def _may_be_wrapped(lines: list[str], first: int, later: int) -> bool:
+    """Say whether an attribution that began on one line may go on to another."""
+    opening, line = _core(lines[first]), _core(lines[later])
+    opens = _OPENER.match(opening) or _STARTS_WITH_DATE.match(opening)
+    if not opens:
+        # `"Ada Lovelace" <ada@example.org>` and the verb below
+        return _ADDRESS.search(opening) is not None and len(opening) < 100 and later == first + 1
+    begins_again = _OPENER.match(line) and _DATE.search(line) and _CLOCK.search(line)
+    return not (begins_again and later - first > 0 and _DATE.search(line[:40]))
+
+
+def _says_who_wrote(text: str) -> bool | None:
+    """Return whether a text is surely (True), perhaps (False) or not (None) an attribution."""
+    ended = _END.search(text) is not None
+    dated = _DATE.search(text) is not None
+    addressed = _ADDRESS.search(text) is not None
+    if ended and addressed and dated and _DATE_AND_ADDRESS.match(text):
+        return True
+    verbs = list(_VERB.finditer(text))
+    verb = verbs[-1] if verbs else None
+    if verb is None:
+        return False if dated and _DATE_AND_ADDRESS.match(text) else None
+    after = text[verb.end() :].strip(_AFTER_TRIM)
+    opened = _OPENER.match(text) is not None or _STARTS_WITH_DATE.match(text) is not None
+    if len(after) > AFTER_VERB or (". " in after and not _ADDRESS.search(after) and not dated):
+        return None
+    if not (dated or addressed):
+        bare = ended and not after and len(text) < 100 and len(text.split()) <= 10
+        return False if bare else None
+    if ended and opened and (addressed or (dated and (not after or _CLOCK.search(text)))):
+        return True
+    if ended and addressed and not re.search(r"[.!?]\s", text[: verb.start()].replace("<", " ")):
+        return True
+    if ended or (not after and opened):
         return False
-    ends_in_colon = text.rstrip()[-1:] in "::"
-    return bool(
-        (_DATE.search(text) and (ends_in_colon or _ADDRESS.search(text) or _OPENER.match(text)))
-        or (_ADDRESS.search(text) and ends_in_colon)
-        or (ends_in_colon and len(text) < 100 and _is_bare(text))
-    )
+    return None
 
 
-_BARE = re.compile(rf"[\w.,'\"()\- ]{{2,60}}\s(?:{_WROTE})\s*[::]\Z", re.IGNORECASE)
-
-
-def _is_bare(text: str) -> bool:
-    """`Ada Lovelace wrote:`, with neither date nor address."""
-    return _BARE.match(text) is not None and len(text.split()) <= 6
-
-
-# Date and address, and nothing said: old Gmail ("2011/5/1 Ada <ada@example.org>")
+# Date and address, and nothing said: Gmail ("2011/5/1 Ada <ada@example.org>")
 _DATE_AND_ADDRESS = re.compile(
-    r"(?:on\s+)?(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4})\b"
-    r"[^\n]{0,120}?<[^>\s]+@[^>\s]+>\s*:?\Z",
-    re.IGNORECASE,
+    r"[\"(\[]?(?:[^\W\d]{1,12}\.?,?\s+){0,3}\d{1,4}[^\n<]{2,150}?"
+    r"<\s?[^@<>]{1,100}@[^@<>]{1,200}>\s*[:：]?\Z"
 )
 
 
-def is_date_and_address(line: str) -> bool:
-    """Say whether a line is nothing but a date and whose mail it was."""
-    return _DATE_AND_ADDRESS.match(line.strip()[:CHARACTERS]) is not None
+def split_attribution(line: str) -> str | None:
+    """Return what stands before an attribution on the same line ("Yes On … wrote:"), or None."""
+    match = _INSIDE.search(line[:1000])
+    if match is None or not match[1].strip() or _says_who_wrote(match[2]) is None:
+        return None
+    return match[1].rstrip(" -")
 
 
-_SEPARATOR = pattern(
-    r"[-_*=~>–—]{2,}\s*(?:original (?:message|e-?mail|appointment)|message (?:d'origine"
-    r"|original|initial|transféré|transmis)|urspr(?:ü|ue?|u)ngliche\s?(?:nachricht|e-?mail"
-    "|mail)|(?:originaln[aá]|p[uů]vodn[ií]) (?:spr[aá]va|zpr[aá]va|email|mail)"
-    "|messaggio (?:originale|inoltrato)|mensaje (?:original|reenviado)"
-    "|mensagem (?:original|encaminhada)|oorspronkelijk(?:e)? bericht|doorgestuurd bericht"
-    r"|wiadomo(?:ść|sc) (?:oryginalna|przekazana)|oryginalna wiadomo\w+|originalmeddelande"
-    "|ursprungligt meddelande|oprindelig (?:meddelelse|besked|mail)|opprinnelig melding"
-    "|alkuperäinen viesti|исходное сообщение|пересылаемое сообщение|eredeti üzenet"
-    "|orijinal (?:mesaj|ileti)|forwarded (?:message|by|mail)|begin forwarded message"
-    "|weitergeleitete (?:nachricht|mail)|forwarded|reply (?:message|above this line"
-    "|separator)|転送|元のメッセージ|original|原始邮件|原始郵件|原邮件|转发邮件"
-    "|転送メッセージ|답장|원본 메시지"
-    r"|quoted text)[^\n]{0,80}?[-_*=~<–—]*",
-    "begin forwarded message:?",
+_INSIDE = re.compile(
+    r"\A(.*?\S)\s*(?:\s|-{2,}\s*)(On\s+(?:[A-Z][a-z]{2,8},?\s|\d).{5,300}\b(?:wrote|said):)\s*\Z"
+)
+
+FORWARDED = pattern(
+    "(?:[-_*=~>–—]{2,} ?)?begin forwarded message:?",
+    r"[-_*=~>–—]{2,} ?(?:forwarded (?:message|by|mail)|forwarded)[^\n]{0,80}",
+    "[-_*=~>–—]{2,} ?(?:weitergeleitete (?:nachricht|mail|e-mail))[^\\n]{0,80}",
+    "[-_*=~>–—]{2,} ?(?:message (?:transféré|transmis)|mensaje reenviado)[^\\n]{0,80}",
+    "[-_*=~>–—]{2,} ?(?:messaggio inoltrato|mensagem encaminhada)[^\\n]{0,80}",
+    "[-_*=~>–—]{2,} ?(?:doorgestuurd bericht|wiadomość przekazana)[^\\n]{0,80}",
+    "[-_*=~>–—]{2,} ?(?:пересылаемое сообщение|转发邮件|転送メッセージ|転送)[^\\n]{0,80}",
     "anfang der weitergeleiteten (?:nachricht|e-?mail):?",
     r"début du message (?:transféré|réexpédié)\s?:?",
     "inizio messaggio inoltrato:?",
     "inicio del mensaje reenviado:?",
     "begin doorgestuurd bericht:?",
     "videresendt besked:?",
-    r"(?:\#+|[-=*]+)?\s*(?:please )?(?:reply|type your reply|write|respond"
-    r"|enter your reply) above this line\b[^\n]{0,120}",
-    prefix=r"\s*",
+    prefix=r"\A\s*",
+    suffix=r"\s*\Z",
+)
+
+
+def is_forward(line: str) -> bool:
+    """Say whether a line opens a mail that is passed on: new to the one who gets it."""
+    return len(line) < 200 and FORWARDED.match(line) is not None
+
+
+_SEPARATOR = pattern(
+    "original (?:message|e-?mail|appointment)",
+    "message (?:d'origine|original|initial)",
+    r"urspr(?:ü|ue?|u)ngliche\s?(?:nachricht|e-?mail|mail)",
+    "antwort nachricht",
+    "(?:originaln[aá]|p[uů]vodn[ií]) (?:spr[aá]va|zpr[aá]va|email|mail)",
+    "messaggio originale",
+    "mensaje original",
+    "mensagem original",
+    "oorspronkelijke? bericht",
+    r"(?:wiadomo(?:ść|sc) oryginalna|oryginalna wiadomo\w+)",
+    "originalmeddelande|ursprungligt meddelande",
+    "oprindelig (?:meddelelse|besked|mail)",
+    "opprinnelig melding",
+    "alkuperäinen viesti",
+    "исходное сообщение",
+    "eredeti üzenet",
+    "orijinal (?:mesaj|ileti)",
+    "reply (?:message|above this line|separator)",
+    "元のメッセージ|original|原始邮件|原始郵件|原邮件|답장|원본 메시지",
+    "quoted (?:text|message)|previous (?:message|repl(?:y|ies))|vorherige (?:antworten|nachricht)",
+    prefix=r"\A\s*[*_]{0,2}(?:[-_=~>–—]{2,}|\*{3,})\s*[*_]{0,2}",
+    suffix=r"[^\n]{0,80}?[-_*=~<–—\s]*\Z",
+)
+_ABOVE = pattern(
+    r"(?:\W{0,6})(?:please )?(?:reply|type your (?:reply|response)|write|respond|enter your reply)"
+    r" above this line\b[^\n]{0,120}",
+    r"\W{0,6}(?:bitte )?antworten sie oberhalb dieser (?:zeile|linie)[^\n]{0,120}",
+    r"\W{0,6}(?:répondre|veuillez répondre) au-dessus de cette ligne[^\n]{0,120}",
+    r"\W{0,6}reply-?(?:all )?separator\W*",
+    prefix=r"\A\s*",
     suffix=r"\s*\Z",
 )
 
 
 def is_separator(line: str) -> bool:
     """Say whether from this line on there is nothing but an older mail."""
-    return len(line) < 300 and _SEPARATOR.match(line) is not None
+    if len(line) >= 300:
+        return False
+    return _SEPARATOR.match(line) is not None or _ABOVE.match(line) is not None
 
 
 _FROM = any_of(
@@ -153,21 +228,31 @@ _OTHERS = any_of(
     *("wichtigkeit", "organi[sz]ation", "attachments?", "anlagen?"),
 )
 _HEADER_LINE = re.compile(
-    rf"[\s*>_]*(?:{_FROM}|{_OTHERS})\s?\*?\s?[::]\s?\*?(?:\s|\S|\Z)", re.IGNORECASE
+    rf"[\s*>_]*(?:{_FROM}|{_OTHERS})\s?\*?\s?[:：]\s?\*?(?:\s|\S|\Z)", re.IGNORECASE
 )
-_FROM_LINE = re.compile(rf"[\s*>_]*(?:{_FROM})\s?\*?\s?[::]", re.IGNORECASE)
+_FROM_LINE = re.compile(rf"[\s*>_]*(?:{_FROM})\s?\*?\s?[:：]", re.IGNORECASE)
+
+
+_DATE_LINE = re.compile(
+    r"[\s*>_]*(?:date|sent|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|inviato|verzonden"
+    r"|skickat|sendt|wysłano|дата|日期|发送时间)\s?\*?\s?[:：]",
+    re.IGNORECASE,
+)
 
 
 def header_block_length(lines: list[str], place: int) -> int:
     """Return how many lines from `place` on are an older mail's fields (Outlook), 0 for none.
 
-    A block has at least three known fields, the sender's among the first two.
+    A block has at least three known fields, the sender's among the first two; or two, of which
+    one is the date.
     """
-    fields, senders = 0, 0
+    fields = senders = 0
+    dated = False
     count = 0
     for line in lines[place : place + 14]:
-        if _HEADER_LINE.match(line) and len(line) < 1000:
+        if len(line) < 1000 and _HEADER_LINE.match(line):
             fields += 1
+            dated = dated or bool(_DATE_LINE.match(line) and _CLOCK.search(line))
             senders += bool(_FROM_LINE.match(line)) and fields <= 2
         elif not line.strip():
             if fields == 0 or count > fields:  # a blank line may stand between fields, one each
@@ -179,7 +264,9 @@ def header_block_length(lines: list[str], place: int) -> int:
         ):
             break
         count += 1
-    return count if fields >= 3 and senders else 0
+    if (fields >= 3 and senders) or (fields >= 2 and dated):
+        return count
+    return 0
 
 
 def _may_continue(line: str) -> bool:

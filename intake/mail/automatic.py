@@ -36,7 +36,7 @@ NEVER_ANSWERED = re.compile(
     re.IGNORECASE,
 )
 
-_SUBJECT = pattern(
+AUTO_REPLY_SUBJECT = pattern(
     r"auto(?:matic(?:ally)?|mated|matisch\w*|m[aá]tica|matica|matique|matikus|maattinen"
     r"|matisk\w*|matyczna|matick[aá])?[\s_-]*(?:e-?mail[\s_-]*)?(?:re[\s_-]*plied"
     r"|re[\s_-]?ply|repl(?:y|ies)|respon[sd]\w*|answer|generated (?:reply|response)"
@@ -120,7 +120,7 @@ def is_auto_reply(root: Part, subject: str, text: str) -> bool:
     headers = root.headers
     if _says_automatic(headers) or _is_receipt(root):
         return True
-    if _SUBJECT.match(subject):
+    if AUTO_REPLY_SUBJECT.match(subject):
         return True
     return _null_sender(headers) and _BODY.search(text[:BODY_CHARACTERS]) is not None
 

@@ -6,15 +6,17 @@ import re
 from dataclasses import dataclass
 
 from intake.mail.addresses import parse_addresses
+from intake.mail.automatic import AUTO_REPLY_SUBJECT
 from intake.mail.headers import Headers, read_headers
 from intake.mail.phrases import pattern
-from intake.mail.structure import Part
+from intake.mail.structure import Part, parse_message
 from intake.parsed import Bounce
 
+RECIPIENTS = 200  # of one report, and lines of one that is only text
 READ_CHARACTERS = 20_000  # of a report's text; what follows is the mail that came back
 
-_STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
-_REPLY_CODE = re.compile(r"(?<![\d.:/-])([45])([0-5]\d)(?=[ \-:;,.)]|\Z)")
+_STATUS = re.compile(r"(?<![\d.])([245])\.([0-7])\.(\d{1,3})(?![\d.]*\d)")
+_REPLY_CODE = re.compile(r"(?<![\d.:/#-])([45])([0-5]\d)(?=[ \-:;,.)\]]|\Z)")
 _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,128}@[A-Za-z0-9.-]{1,253}[A-Za-z0-9]")
 
 _SENDER = pattern(
@@ -87,35 +89,38 @@ _SUBJECT = pattern(
     "반송",
     "ilet[ie]",
 )
-_FAILED = pattern(
-    r"un(?:known|routeable|deliverable|reachable|resolvable)\b",
-    "(?:could|can|was|were|has|have|is|did|will)(?: ?not|n't) (?:be |been "
-    "|able to be )?(?:deliver|reach|send|sent|complet|accept|found|find|exist|resolv)",
-    r"(?:delivery|message|mail|email|e-mail|recipient|address\w*)[^.\n]{0,60} (?:fail"
-    "|reject|refus|error|undeliver|bounced|return)",
-    "no such (?:user|recipient|address|mailbox|person|account|domain|host)",
-    "(?:user|mailbox|recipient|address|account|host|domain) (?:is )?(?:unknown|not found"
-    "|unavailable|disabled|full|inactive|invalid|over)",
-    "(?:fatal|permanent|transient|delivery) (?:fatal )?(?:error|failure)",
-    "does ?n[o']t (?:exist|have)",
-    "over (?:the )?quota",
-    "quota exceeded",
-    "exceed(?:s|ed)",
-    "sorry it didn't work",
+# A sentence that servers write and people hardly do
+_SERVER_SAYS = pattern(
+    "(?:could|can|was|has|have) ?not (?:be|been) (?:delivered|sent|reached|completed)",
+    "can't be (?:delivered|sent|reached)",
     "unable to (?:deliver|send|relay|complete)",
-    "retry time",
-    "giving up",
-    "was (?:undeliverable|not delivered|returned)",
-    "following (?:address|recipient|error)",
-    "konnte nicht ",
-    "nicht zu(?:ge)?stell",
-    "n'a pas pu",
-    "n[o'e] (?:se )?pu(?:do|ede) ",
-    "non [eè] stato",
-    "mailbox (?:is )?full",
-    "account (?:has been )?(?:disabled|closed|suspended)",
-    r"\b55\d\b",
-    r"\b45\d\b",
+    "(?:wasn't|was not|were not) (?:able to )?deliver",
+    "(?:has|have) been (?:returned|rejected|refused)",
+    "did not reach the following",
+    "(?:permanent|fatal|delivery) (?:fatal )?(?:error|failure)",
+    "non-?delivery report",
+    "failed recipients?",
+    "undeliver(?:able|ed)",
+    "deliver(?:y|ing) (?:to|of|has|your|attempt)[^.\n]{0,60} (?:fail|delay|not)",
+    "following (?:address|recipient|error|user)",
+    "no such (?:user|recipient|address|mailbox|person|account|domain|host)",
+    r"(?:user|mailbox|recipient|address|account|host|domain) (?:is )?(?:unknown|not found)\b",
+    "unknown (?:user|recipient|host|address|local)",
+    "(?:recipient|address|mailbox) (?:was |is |has been )?(?:reject|unavailable|disabled|invalid)",
+    "over (?:the |disk )?quota|quota exceeded|mailbox (?:is )?full",
+    "message (?:that )?you sent",
+    "automatically rejected",
+    "returned to (?:sender|you)",
+    "giving up|given up",
+    "konnte nicht (?:zugestellt|ausgeliefert|übermittelt)",
+    "nicht zugestellt|unzustellbar",
+    "n'a pas (?:pu|été)[^.\n]{0,40} (?:deli|remis|distribu|achemin|envoy)",
+    "no (?:se )?(?:ha )?(?:podido|pudo|puede) (?:ser )?(?:entreg|envi)",
+    "non (?:è stato possibile|ha potuto|può essere)[^.\n]{0,30} (?:consegn|recapit|invi)",
+    "não (?:foi possível|pôde ser|pode ser) (?:entreg|envi)",
+    "kon niet (?:worden )?(?:bezorgd|afgeleverd)",
+    "配信(?:できません|不能)|送信できません|投递(?:失败|不成功)|无法(?:投递|送达)|退回",
+    "не (?:может|могло|удалось|было)[^.\n]{0,30} (?:достав|отправ)",
 )
 _DELAYED = pattern(
     "delay(?:ed)?",
@@ -130,18 +135,6 @@ _DELAYED = pattern(
     "delivery attempts will",
     "kein handeln",
     "verz[oö]ger",
-)
-_TRANSIENT = pattern(
-    "mailbox (?:is )?(?:full|exceed)",
-    "over (?:the |disk )?quota",
-    "quota (?:is )?exceed",
-    "timed? ?out",
-    "temporar",
-    "try again later",
-    "connection refused",
-    "too (?:busy|many connections)",
-    r"exceed\w* (?:\w+ ){0,3}(?:quota|storage)",
-    "insufficient (?:system )?(?:storage|disk)",
 )
 # From here on a report shows the mail that came back
 _RETURNED = pattern(
@@ -173,20 +166,34 @@ def find_bounce(root: Part, subject: str, text: str) -> Bounce | None:
     A report of abuse, a read receipt, a report of success and an automatic answer are none.
     """
     kind = root.parameters.get("report-type", "").lower()
-    if root.type == "multipart/report" and kind in ("disposition-notification", "feedback-report"):
+    rejected = "rejected" in root.headers.text("auto-submitted").lower()
+    if root.type == "multipart/report" and (
+        kind == "feedback-report" or (kind == "disposition-notification" and not rejected)
+    ):
         return None
-    reports = [part for part in root.walk() if part.type in DELIVERY_REPORTS]
+    reports = _reports(root)
     if reports:
-        return _from_report(reports, root.headers, text)
+        return _from_report(reports, root, text)
     return _from_text(root, subject, text)
 
 
 DELIVERY_REPORTS = frozenset(
     ("message/delivery-status", "message/global-delivery-status", "message/deliverystatus")
 )
+SUCCESSES = frozenset(("delivered", "relayed", "expanded", "deliverable"))
 
 
-def _from_report(reports: list[Part], headers: Headers, text: str) -> Bounce | None:
+def _reports(root: Part) -> list[Part]:
+    """Return the delivery-status parts; of an attached report too, where the mail is only that."""
+    found = [part for part in root.walk() if part.type in DELIVERY_REPORTS]
+    if found or "delivery-status" not in root.parameters.get("report-type", "").lower():
+        return found
+    attached = [part for part in root.walk() if part.type == "message/rfc822"]
+    inner = parse_message(attached[0].decoded()[0], depth=3) if attached else None
+    return [part for part in inner.walk() if part.type in DELIVERY_REPORTS] if inner else []
+
+
+def _from_report(reports: list[Part], root: Part, text: str) -> Bounce | None:
     recipients = [found for report in reports for found in _read_report(report)]
     failed = [found for found in recipients if found.action not in SUCCESSES]
     if recipients and not failed:
@@ -194,15 +201,12 @@ def _from_report(reports: list[Part], headers: Headers, text: str) -> Bounce | N
     told = _cut_returned(text)
     best = next((one for one in failed if one.action == "failed"), failed[0] if failed else None)
     if best is None:
-        return _bounce(_recipient_in(headers, told), _status_in(told), told)
+        return _bounce(_recipient_in(root, told), _status_in(told), told)
     status = best.status or _status_in(told)
     if status is None:
         status = "4.0.0" if best.action == "delayed" else "5.0.0"
-    recipient = best.address or _recipient_in(headers, told)
+    recipient = best.address or _recipient_in(root, told)
     return Bounce(recipient, status, status.startswith("5"))
-
-
-SUCCESSES = frozenset(("delivered", "relayed", "expanded", "deliverable"))
 
 
 def _read_report(report: Part) -> list[_Recipient]:
@@ -210,93 +214,185 @@ def _read_report(report: Part) -> list[_Recipient]:
     data = memoryview(report.decoded()[0])
     found: list[_Recipient] = []
     place = 0
-    while place < len(data) and len(found) < 200:
+    while place < len(data) and len(found) < RECIPIENTS:
         block, used = read_headers(data[place:], top=True)
-        place += max(used, 1)
+        place += used
         if used == 0:
             break
         address = _report_address(block)
         action = block.text("action").lower().split(" ")[0].split(";")[0].strip()
-        status = _status_in(block.text("status")) or _status_in(
-            block.text("diagnostic-code"), with_codes=True
-        )
+        status = _status_in(block.text("status")) or _status_in(block.text("diagnostic-code"))
+        if status and status.startswith("2") and action == "failed":
+            status = None
         if address or action or status:
-            if status and status.startswith("2") and action == "failed":
-                status = None
             found.append(_Recipient(address, action, status))
     return found
 
 
 def _report_address(block: Headers) -> str | None:
-    for name in ("final-recipient", "original-recipient", "x-actual-recipient"):
+    """Return whom the sender wrote to, rather than where that was forwarded."""
+    for name in ("original-recipient", "final-recipient", "x-actual-recipient"):
         value = block.text(name)
-        if value:
-            address = _ADDRESS.search(value.rpartition(";")[2])
-            if address:
-                return address[0]
+        address = _ADDRESS.search(value.rpartition(";")[2]) if value else None
+        if address and "." in address[0].rpartition("@")[2]:
+            return address[0]
     value = block.text("final-recipient").rpartition(";")[2].strip(" <>")
     return value or None
 
 
-def _status_in(text: str, *, with_codes: bool = True) -> str | None:
+def _status_in(text: str) -> str | None:
+    """Return the first status of a failure in a text, from a reply code if need be."""
     match = _STATUS.search(text)
     if match:
         return match[0]
-    code = _REPLY_CODE.search(text) if with_codes else None
+    code = _REPLY_CODE.search(text)
     return f"{code[1]}.0.0" if code else None
 
 
 def _cut_returned(text: str) -> str:
+    """Return a report without the mail that it returns."""
     text = text[:READ_CHARACTERS]
-    match = _RETURNED.search(text)
-    return text[: match.start()] if match and match.start() > 40 else text
+    match = _RETURNED.search(text, 40)
+    return text[: match.start()] if match else text
 
 
 def _from_text(root: Part, subject: str, text: str) -> Bounce | None:
-    headers = root.headers
     told = _cut_returned(text)
-    evidence = _evidence(root, headers, subject, told)
-    if evidence < 4:
+    if _evidence(root, subject, told, returned=len(told) < len(text)) < ENOUGH:
         return None
-    return _bounce(_recipient_in(headers, told), _status_in(told), told, subject)
+    status = _status_in(told)
+    if status is not None and status.startswith("2"):
+        status = None
+    return _bounce(_recipient_in(root, told), status, told, subject)
 
 
-def _evidence(root: Part, headers: Headers, subject: str, told: str) -> int:
-    """Weigh the signs that this reports a failed delivery; four are enough."""
-    sender = headers.text("from") or headers.text("sender")
-    points = 0
-    points += 2 * bool(_SENDER.search(sender))
-    points += 2 * bool(_SUBJECT.search(subject))
-    points += 3 * ("x-failed-recipients" in headers)
-    points += any(value.strip() == b"<>" for value in headers.all("return-path"))
-    points += bool(_FAILED.search(told))
-    points += bool(_STATUS.search(told))
-    points += any(part.type in ("message/rfc822", "text/rfc822-headers") for part in root.walk())
-    if re.match(r"(?:re|fwd?|aw|wg)\s*:", subject, re.IGNORECASE):
-        points -= 2
-    return points
+ENOUGH = 4
+SAID_CHARACTERS = 3_000  # a report says early that it is one
+_ADDRESS_ANNOUNCED = re.compile(
+    r"deliver[^\n]{0,60}\n\s{0,20}[<\"']{0,2}[A-Za-z0-9._%+=-]{1,64}@[A-Za-z0-9.-]{1,100}[>\"':]{0,3}\s*\n"
+)
+
+
+def _evidence(root: Part, subject: str, told: str, *, returned: bool) -> int:
+    """Weigh the signs that this reports a failed delivery.
+
+    What it says is only half of it: people write about deliveries that failed, too. Without a
+    sign that a program wrote it, nothing is enough.
+    """
+    headers = root.headers
+    sender = f"{headers.text('from')} {headers.text('sender')}"
+    answers = headers.text("auto-submitted").lower()
+    paths = [value.strip(b" <>").lower() for value in headers.all("return-path")]
+    machine = 0
+    machine += 3 if _DAEMON.search(sender) else 2 * bool(_SENDER.search(sender))
+    machine += 3 * ("x-failed-recipients" in headers)
+    machine += any(path in (b"", b"mailer-daemon") for path in paths)
+    machine += bool(answers) and answers != "no"
+    machine += 2 * (root.type == "multipart/report")
+    machine += returned or any(
+        part.type in ("message/rfc822", "text/rfc822-headers") for part in root.walk()
+    )
+    told = told[:SAID_CHARACTERS]
+    machine += bool(_STATUS.search(told))
+    machine += _ADDRESS_ANNOUNCED.search(told) is not None
+    said = 2 * bool(_SUBJECT.search(subject)) + 2 * bool(_SERVER_SAYS.search(told))
+    if not machine:
+        return 0
+    if re.match(r"(?:re|fwd?|aw|wg|sv|tr|rv)\s*:", subject, re.IGNORECASE) and not (
+        _LATE_SUBJECT.search(subject)
+    ):
+        said -= 2
+    if AUTO_REPLY_SUBJECT.match(subject):
+        said -= 3
+    return machine + said
 
 
 def _bounce(recipient: str | None, status: str | None, told: str, subject: str = "") -> Bounce:
     if status is None:
         delayed = _DELAYED.search(told) or _DELAYED.search(subject)
-        status = "4.0.0" if delayed or _TRANSIENT.search(told) else "5.0.0"
+        status = "4.0.0" if delayed else "5.0.0"
     return Bounce(recipient, status, status.startswith("5"))
 
 
-def _recipient_in(headers: Headers, told: str) -> str | None:
-    for name in ("x-failed-recipients", "x-original-to", "x-actual-recipient"):
+def _recipient_in(root: Part, told: str) -> str | None:
+    """Return the address that a report in plain words is most likely about."""
+    headers = root.headers
+    for name in ("x-failed-recipients", "x-actual-recipient"):
         for failed in parse_addresses(headers.decoded(headers.raw(name))):
             if "@" in failed.address:
                 return failed.address
-    senders = {
+    ours = {
         address.address.lower()
-        for name in ("from", "to", "return-path", "delivered-to")
+        for name in ("from", "to", "sender", "return-path", "delivered-to", "errors-to")
         for address in parse_addresses(headers.decoded(headers.raw(name)))
     }
-    for match in _ADDRESS.finditer(told):
-        address = match[0].strip(".'")
-        local = address.partition("@")[0].lower()
-        if address.lower() not in senders and not _SENDER.search(local):
-            return address
+    best: tuple[int, str] = (-2, "")
+    announced = 0  # lines since the report said that recipients follow
+    for line in told.split("\n")[:RECIPIENTS]:
+        announced = 4 if _ANNOUNCES.search(line) else announced - bool(line.strip())
+        for match in _ADDRESS.finditer(line):
+            address = match[0].strip(".'\"").removeprefix("SMTP=")
+            points = _likelihood(line, match, announced > 0) - 4 * (address.lower() in ours)
+            if points > best[0] and "@" in address:
+                best = (points, address)
+    return best[1] or _returned_recipient(root, ours)
+
+
+def _likelihood(line: str, match: re.Match[str], announced: bool) -> int:
+    before, after = line[: match.start()], line[match.end() :]
+    points = 1 if announced else 0
+    if not before.strip(" \t<>\"'*-:([") and not after.strip(" \t<>\"'*.:;,)]"):
+        points += 3  # a line of its own
+    elif not before.strip(" \t<\"'*-") and after.lstrip(">\"' ").startswith((":", "...", "on ")):
+        points += 3
+    elif not before.strip(" \t<\"'*-"):
+        points += 2
+    if _BEFORE_RECIPIENT.search(before):
+        points += 3
+    if _BEFORE_OTHERS.search(before) or _SENDER.search(match[0].partition("@")[0]):
+        points -= 4
+    return points
+
+
+def _returned_recipient(root: Part, ours: set[str]) -> str | None:
+    """Return whom the returned mail was for, where it was for one address only."""
+    for part in root.walk():
+        if part.type in ("message/rfc822", "text/rfc822-headers", "message/partial"):
+            headers, _ = read_headers(memoryview(part.decoded()[0]), top=True)
+            for name in ("x-failed-recipients", "x-original-to", "delivered-to", "to"):
+                found = [
+                    address.address
+                    for address in parse_addresses(headers.decoded(headers.raw(name)))
+                    if "@" in address.address and address.address.lower() not in ours
+                ]
+                if len(found) == 1:
+                    return found[0]
     return None
+
+
+_ANNOUNCES = pattern(
+    "(?:following|failed|these|intended) (?:address|recipient|user|mail|destination|message)",
+    "recipients?(?:\\(s\\))?:?$",
+    "(?:permanent|transient)[^\n]{0,20} (?:fatal )?errors?",
+    "address(?:es)?(?:\\(es\\))? failed",
+    "not (?:be )?deliver(?:ed|able)",
+    "empfänger|destinatari|destinataire|ontvanger|получател|収件者|收件人|宛先",
+)
+_BEFORE_RECIPIENT = pattern(
+    "recipients?",
+    "address(?:es|ed to)?",
+    "undeliverable",
+    "deliver(?:ed|y|able)?(?: of your message)? (?:to|for)",
+    "(?:message|mail|e-mail|email|sent) (?:to|for)",
+    "mailbox|user(?:name)?|account|rcpt to|destinat\\w+|empfänger|an die adresse",
+    suffix=r"[^@\n]{0,40}\Z",
+)
+_BEFORE_OTHERS = pattern(
+    "^[> ]*(?:from|sender|reply-to|cc|subject|message-?id|date|references|errors-to)\\s*:",
+    "contact|postmaster|help|questions?|support|expanded from|generated from|alias",
+    "reporting|received|by \\(|mail from|sent by|via",
+    suffix=r"[^@\n]{0,60}\Z",
+)
+_DAEMON = pattern("mailer[-_ ]?daemon", "mail[-_ ]?daemon", "mail delivery (?:sub)?system")
+# "Re: your subject: not delivered", as some servers answer
+_LATE_SUBJECT = pattern("not delivered", "undeliver\\w+", "non remis", suffix=r"\W*\Z")

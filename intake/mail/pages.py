@@ -11,10 +11,10 @@ from intake.vocabulary import words
 
 QUOTE_CLASSES = words(
     """
-    gmail_quote gmail_quote_container gmail_extra_quote yahoo_quoted moz-cite-prefix
+    yahoo_quoted moz-cite-prefix
     protonmail_quote zmail_extra tutanota_quote mailbox_quote freebirdquotedmessage
     outlookmessageheader wordsection_quote front-blockquote hcsmtp_quote
-    ms-outlook-mobile-reference-message gmail_attr quoted-text
+    ms-outlook-mobile-reference-message quoted-text
     """
 )
 QUOTE_IDS = words(
@@ -49,47 +49,47 @@ REST_IDS = frozenset(
 
 @dataclass(frozen=True)
 class Quoted:
-    """The text of a page without what its marks call quote or signature."""
+    """The text of a page in the manner of a plain mail: `> ` before what its marks call quoted."""
 
-    kept: str
-    quotes: tuple[str, ...]
+    text: str
+    quotes: bool
 
 
 def read_page(html: str) -> tuple[Page, Quoted | None]:
-    """Return a page, and what is left of it without marked quotes; None when nothing is marked."""
+    """Return a page, and its text with quotes marked; None when its marks show none."""
     page = render(html, _mark)
     if not page.marks:
         return page, None
-    kept: list[str] = []
-    quotes: list[str] = []
+    pieces: list[str] = []
+    quotes = False
     place = 0
     for start, end, name in page.marks:
         if start < place:
             continue
-        kept.append(page.text[place:start])
+        pieces.append(page.text[place:start])
         if name == "rest":
             end = len(page.text)
         if name != "signature":
-            quotes.append(page.text[start:end])
+            quotes = True
+            quoted = page.text[start:end].replace("\n", "\n> ")
+            pieces.append(f"\n> {quoted}\n")
         place = end
-    kept.append(page.text[place:])
-    return page, Quoted("".join(kept), tuple(quotes))
+    pieces.append(page.text[place:])
+    return page, Quoted("".join(pieces), quotes)
 
 
 def _mark(node: LexborNode) -> str | None:
     attributes = node.attributes
-    tag = node.tag
-    if tag == "blockquote":
-        if (attributes.get("type") or "").lower() == "cite" or "cite" in attributes:
-            return "quote"
-        if "gmail_quote" in (attributes.get("class") or ""):
-            return "quote"
-        return None
+    if node.tag == "blockquote":
+        style = (attributes.get("style") or "").lower().replace(" ", "")
+        indented = "border:none" in style or "indent" in (attributes.get("class") or "")
+        return None if indented else "quote"
     if not attributes:
         return None
-    classes = {name.lower() for name in (attributes.get("class") or "").split()[:20]}
+    classes = {
+        name.lower().removeprefix("x_") for name in (attributes.get("class") or "").split()[:20]
+    }
     identity = (attributes.get("id") or "").lower().removeprefix("x_")
-    classes = {name.removeprefix("x_") for name in classes}
     if identity in REST_IDS:
         return "rest"
     if classes & QUOTE_CLASSES or identity in QUOTE_IDS:

@@ -37,6 +37,9 @@ _DEVICE = pattern(
     "tapatalk",
     "iPhonumdan",
     "trimis de pe",
+    r"from my .{1,20}\Z",
+    r"\w{2,20} from mobile\Z",
+    "från min",
     "gönderildi:?",
     r"this (?:mail|message) was sent (?:from|via) (?:my|a)\b",
     "sent from",
@@ -44,10 +47,23 @@ _DEVICE = pattern(
 )
 DEVICE_CHARACTERS = 110
 
-_DELIMITER = re.compile(r"\s{0,3}(?:--|—|––|——|- -|-- -)\s*\Z")
+_SENTENCE = re.compile(
+    r"\b(?:is|was|are|were|but|because|yesterday|today|so|when|than|then)\b", re.I
+)
+_DELIMITER = re.compile(r"[ \t]{0,3}(?:--|-- -+|——?|––?|__)[ \t]*\Z")
 _RULE = re.compile(r"\s*(?:_{3,}|-{3,}|={4,}|\*{4,}|—{2,}|–{2,}|~{4,}|#{6,}|(?:-\s){4,}-?)\s*\Z")
 _DASH_NAME = re.compile(r"\s{0,3}(?:--?|—|–|~)\s?[^\W\d_][\w.'’]*(?:\s[^\W\d_][\w.'’]*){0,3}\s*\Z")
+_FOOTER = pattern(
+    "mailing list",
+    "unsubscribe|abbestellen|désabonn|cancelar suscripci",
+    "listinfo|mailman",
+    "do you yahoo",
+    "get your free|msn|hotmail|yahoo! mail",
+    "you (?:received|are receiving) this",
+    "view (?:it|this) on",
+)
 SIGNATURE_LINES = 20
+FOOTER_LINES = 10
 
 
 def is_delimiter(line: str) -> bool:
@@ -60,9 +76,19 @@ def is_rule(line: str) -> bool:
     return _RULE.match(line) is not None
 
 
+def is_footer(lines: list[str]) -> bool:
+    """Say whether lines below a drawn line are what a mailing list or free mailer adds."""
+    filled = [line for line in lines if line.strip()]
+    return 0 < len(filled) <= FOOTER_LINES and any(_FOOTER.search(line) for line in filled)
+
+
 def is_device_line(line: str) -> bool:
     """Say whether a line is what a telephone or mail program signs with."""
-    return len(line) < DEVICE_CHARACTERS and _DEVICE.match(line) is not None
+    return (
+        len(line) < DEVICE_CHARACTERS
+        and _DEVICE.match(line) is not None
+        and _SENTENCE.search(line.partition("please")[0]) is None
+    )
 
 
 def is_dash_name(line: str) -> bool:

@@ -145,7 +145,9 @@ def _divide(part: Part, boundary: bytes, depth: int, counter: _Counter) -> None:
 
 def _guess_boundary(body: memoryview, *, near: bool) -> bytes | None:
     """Return a delimiter that the body itself shows: `--something` above a Content- field."""
-    match = _GUESS.search(body[:2_000] if near else body[:1_000_000])
+    match = _GUESS.search(body[:1_000_000])
+    if match and near and bytes(body[: match.start()]).strip():
+        return None
     return bytes(match[1]) if match else None
 
 
