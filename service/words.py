@@ -102,13 +102,6 @@ def asset(name: str) -> str:
 
 def register(app: Flask, settings: Settings) -> None:
     """Make these words known to the templates."""
-    app.jinja_env.filters.update(
-        ago=ago,
-        codes=codes,
-        duration=duration,
-        number=number,
-        percent=percent,
-        phrase=phrase,
-        size=size,
-    )
+    for word in (ago, codes, duration, number, percent, phrase, size):
+        app.jinja_env.filters[word.__name__] = word
     app.jinja_env.globals.update(asset=asset, STATES=STATES, SOURCES=SOURCES, TYPES=TYPES)

@@ -21,13 +21,13 @@ bp.before_request(access.session_gate)
 SNIPPETS = 8  # pieces of evidence, and values of one label, that the side lists
 
 
-@bp.get("/documents/<id>")
-def show(id: str) -> ResponseReturnValue:  # noqa: A002 - the address's own word
+@bp.get("/documents/<document_id>")
+def show(document_id: str) -> ResponseReturnValue:
     """Show a document.
 
     While it is unread the page asks again, and is told nothing until something changed.
     """
-    document = parts().ledger.documents.get(id, viewer())
+    document = parts().ledger.documents.get(document_id, viewer())
     seen = fingerprint([document])
     if request.args.get("seen") == seen:
         return "", 204
@@ -127,37 +127,39 @@ def parent_of(document: Document) -> Document | None:
         return None
 
 
-@bp.get("/documents/<id>/original")
-def original(id: str) -> Response:  # noqa: A002
+@bp.get("/documents/<document_id>/original")
+def original(document_id: str) -> Response:
     """Download what was handed in."""
-    return downloads.original(*parts().ledger.documents.original(id, viewer()))
+    return downloads.original(*parts().ledger.documents.original(document_id, viewer()))
 
 
-@bp.get("/documents/<id>/text")
-def text(id: str) -> Response:  # noqa: A002
+@bp.get("/documents/<document_id>/text")
+def text(document_id: str) -> Response:
     """Download what was read."""
     documents = parts().ledger.documents
-    return downloads.text(documents.get(id, viewer()), documents.text(id, viewer()))
+    return downloads.text(
+        documents.get(document_id, viewer()), documents.text(document_id, viewer())
+    )
 
 
-@bp.post("/documents/<id>/retry")
-def retry(id: str) -> ResponseReturnValue:  # noqa: A002
+@bp.post("/documents/<document_id>/retry")
+def retry(document_id: str) -> ResponseReturnValue:
     """Read a document again."""
-    document = parts().ledger.documents.retry(id, viewer())
+    document = parts().ledger.documents.retry(document_id, viewer())
     parts().client.ring("interactive")
-    return redirect(url_for("document_page.show", id=document.id), 303)
+    return redirect(url_for("document_page.show", document_id=document.id), 303)
 
 
-@bp.post("/documents/<id>/cancel")
-def cancel(id: str) -> ResponseReturnValue:  # noqa: A002
+@bp.post("/documents/<document_id>/cancel")
+def cancel(document_id: str) -> ResponseReturnValue:
     """Stop a document that is waiting."""
-    document = parts().ledger.documents.cancel(id, viewer())
-    return redirect(url_for("document_page.show", id=document.id), 303)
+    document = parts().ledger.documents.cancel(document_id, viewer())
+    return redirect(url_for("document_page.show", document_id=document.id), 303)
 
 
-@bp.post("/documents/<id>/delete")
-def delete(id: str) -> ResponseReturnValue:  # noqa: A002
+@bp.post("/documents/<document_id>/delete")
+def delete(document_id: str) -> ResponseReturnValue:
     """Erase a document."""
-    parts().ledger.documents.delete(id, viewer())
+    parts().ledger.documents.delete(document_id, viewer())
     flash("The document, its text and its result are erased.")
     return redirect(url_for("documents_page.front"), 303)

@@ -135,15 +135,20 @@ def kept(body: bytes, name: str, media_type: str) -> Document:
     return submit(body, viewer=viewer(), source="web", kind=kind, name=name, media_type=media_type)
 
 
+def place_of(document: Document) -> str:
+    """Return the address of a document's page."""
+    return url_for("document_page.show", document_id=document.id)
+
+
 def answered(taken: list[Document], refused: list[dict[str, str]]) -> ResponseReturnValue:
     """Tell the page's script what became of each, or go where a person sees it."""
     if for_programs():
-        documents = [{"id": d.id, "url": url_for("document_page.show", id=d.id)} for d in taken]
-        return {"documents": documents, "refused": refused}, 200
+        places = [{"id": document.id, "url": place_of(document)} for document in taken]
+        return {"documents": places, "refused": refused}, 200
     for each in refused:
         flash(f"{each['name']}: {each['detail']}" if each["name"] else each["detail"])
     if len(taken) == 1 and not refused:
-        return redirect(url_for("document_page.show", id=taken[0].id), 303)
+        return redirect(place_of(taken[0]), 303)
     return redirect(url_for("documents_page.front"), 303)
 
 
@@ -156,4 +161,4 @@ def try_sample(name: str) -> ResponseReturnValue:
     document = submit(
         sample.body(), viewer=viewer(), source="web", name=sample.name, media_type=sample.type
     )
-    return redirect(url_for("document_page.show", id=document.id), 303)
+    return redirect(place_of(document), 303)

@@ -58,10 +58,10 @@ def issue() -> ResponseReturnValue:
     return page(issued=token, secret=secret), 201
 
 
-@bp.post("/<id>/revoke")
-def revoke(id: str) -> ResponseReturnValue:  # noqa: A002 - the address's own word
+@bp.post("/<token_id>/revoke")
+def revoke(token_id: str) -> ResponseReturnValue:
     """Make a token worthless, and end the sessions that it started."""
-    parts().ledger.tokens.revoke(id, viewer())
+    parts().ledger.tokens.revoke(token_id, viewer())
     return redirect(url_for("tokens.show"), 303)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from urllib.parse import quote
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -158,20 +159,20 @@ def test_a_key_that_cannot_be_kept_is_422(api: Api, key: str) -> None:
 def test_a_document_that_was_read(api: Api, ledger: Ledger) -> None:
     """State, outcome, attempts and text are those that the worker committed."""
     text = "What a lovely 🛏 room."
-    id = api.submit(text)
+    document_id = api.submit(text)
     outcomes.finish(
         ledger,
-        id,
+        document_id,
         outcome=outcomes.review(text, {"lovely": 1.0, "room": 0.2}),
         text=text,
         type="text",
         kind="review",
     )
-    document = api("GET", f"{DOCUMENTS}/{id}").json
+    document = api("GET", f"{DOCUMENTS}/{document_id}").json
 
     assert (document["state"], document["kind"], document["attempts"]) == ("done", "review", 1)
     found = document["outcome"]["labels"]["sentiment"]["evidence"][1]
-    read = api("GET", f"{DOCUMENTS}/{id}/text")
+    read = api("GET", f"{DOCUMENTS}/{document_id}/text")
     assert read.data.decode()[found["start"] : found["end"]] == "room"
     assert document["results"][0]["model"] == {"name": "review", "version": "1.0.0"}
     assert document["finished_at"] >= document["created_at"]
@@ -179,33 +180,33 @@ def test_a_document_that_was_read(api: Api, ledger: Ledger) -> None:
 
 def test_a_failure_says_what_to_do_and_can_be_retried(api: Api, ledger: Ledger) -> None:
     """The error stays in view, and reading again needs no new upload."""
-    id = api.submit()
+    document_id = api.submit()
     error = {"code": "no_text", "message": "Run text recognition first."}
-    outcomes.finish(ledger, id, error=error)
-    assert api("GET", f"{DOCUMENTS}/{id}").json["error"] == error
+    outcomes.finish(ledger, document_id, error=error)
+    assert api("GET", f"{DOCUMENTS}/{document_id}").json["error"] == error
 
-    answer = api("POST", f"{DOCUMENTS}/{id}/retry")
+    answer = api("POST", f"{DOCUMENTS}/{document_id}/retry")
     assert (answer.status_code, answer.json["state"]) == (202, "waiting")
-    assert api("POST", f"{DOCUMENTS}/{id}/retry").json["code"] == "not_retryable"
+    assert api("POST", f"{DOCUMENTS}/{document_id}/retry").json["code"] == "not_retryable"
     assert ledger.owed.outstanding("interactive") == 1
-    assert api("GET", f"{DOCUMENTS}/{id}").json["results"][0]["error"] == error
+    assert api("GET", f"{DOCUMENTS}/{document_id}").json["results"][0]["error"] == error
 
 
 def test_text_before_it_is_read_is_409(api: Api) -> None:
     """ "Not yet" is another answer than "never heard of it"."""
-    id = api.submit()
-    answer = api("GET", f"{DOCUMENTS}/{id}/text")
+    document_id = api.submit()
+    answer = api("GET", f"{DOCUMENTS}/{document_id}/text")
     assert (answer.status_code, answer.json["code"]) == (409, "not_read")
 
 
 def test_cancelling_stops_and_deleting_erases(api: Api, ledger: Ledger) -> None:
     """A cancelled document stays and is not read; a deleted one is gone for everyone."""
-    id = api.submit()
-    assert api("POST", f"{DOCUMENTS}/{id}/cancel").json["state"] == "cancelled"
+    document_id = api.submit()
+    assert api("POST", f"{DOCUMENTS}/{document_id}/cancel").json["state"] == "cancelled"
     assert ledger.owed.outstanding("interactive") == 0
-    assert api("DELETE", f"{DOCUMENTS}/{id}").status_code == 204
+    assert api("DELETE", f"{DOCUMENTS}/{document_id}").status_code == 204
     for path in ("", "/text", "/original"):
-        assert api("GET", f"{DOCUMENTS}/{id}{path}").status_code == 404
+        assert api("GET", f"{DOCUMENTS}/{document_id}{path}").status_code == 404
 
 
 def test_the_list_pages_through_everything_once(api: Api) -> None:
@@ -253,11 +254,11 @@ def test_a_filter_that_makes_no_sense_is_422(api: Api, query: dict[str, str]) ->
 @hypothesis_settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(id=st.text(min_size=1, max_size=40).filter(lambda s: "/" not in s and s not in (".", "..")))
-def test_an_unknown_id_is_404_whatever_it_is(api: Api, id: str) -> None:
+@given(document_id=st.text(min_size=1, max_size=40).filter(lambda s: not set(s) <= {".", "/"}))
+def test_an_unknown_id_is_404_whatever_it_is(api: Api, document_id: str) -> None:
     """No id, however odd, reaches the database as anything but a value."""
-    answer = api("GET", f"{DOCUMENTS}/{id}")
-    assert answer.status_code in (404, 405, 308), answer.text
+    answer = api("GET", f"{DOCUMENTS}/{quote(document_id, safe='')}")
+    assert answer.status_code == 404, answer.text
 
 
 def test_a_raw_mail_is_kept_byte_for_byte(api: Api, ledger: Ledger) -> None:
@@ -296,10 +297,10 @@ def test_too_much_owed_says_when_to_come_back(api: Api, ledger: Ledger) -> None:
 
 def test_workspaces_do_not_see_each_other(api: Api, other_api: Api, ledger: Ledger) -> None:
     """Every address of a document is nothing to another workspace."""
-    id = api.submit("Ours")
-    outcomes.finish(ledger, id, outcome=outcomes.review("Ours", {"Ours": 1}), text="Ours")
+    document_id = api.submit("Ours")
+    outcomes.finish(ledger, document_id, outcome=outcomes.review("Ours", {"Ours": 1}), text="Ours")
     assert other_api("GET", DOCUMENTS).json["items"] == []
-    assert other_api("GET", DOCUMENTS, query_string={"parent_id": id}).json["items"] == []
+    assert other_api("GET", DOCUMENTS, query_string={"parent_id": document_id}).json["items"] == []
     for method, path in [
         ("GET", ""),
         ("GET", "/text"),
@@ -308,8 +309,8 @@ def test_workspaces_do_not_see_each_other(api: Api, other_api: Api, ledger: Ledg
         ("POST", "/cancel"),
         ("DELETE", ""),
     ]:
-        assert other_api(method, f"{DOCUMENTS}/{id}{path}").status_code == 404
-    assert api("GET", f"{DOCUMENTS}/{id}").json["state"] == "done"
+        assert other_api(method, f"{DOCUMENTS}/{document_id}{path}").status_code == 404
+    assert api("GET", f"{DOCUMENTS}/{document_id}").json["state"] == "done"
 
 
 def test_an_idempotency_key_is_a_workspace_s_own(api: Api, other_api: Api) -> None:
