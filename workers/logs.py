@@ -20,7 +20,7 @@ from settings import Settings
 # These say at INFO what came in and what went out, arguments and results included.
 _SPEAKS_OF_CONTENT = ("celery.worker.strategy", "celery.app.trace", "celery.beat")
 # And these only of themselves.
-_TALKATIVE = ("alembic.runtime.migration",)
+_TALKATIVE = ("alembic",)
 # Libraries that quote messages, arguments and results in what they complain of.
 _LIBRARIES = ("celery", "kombu", "billiard")
 

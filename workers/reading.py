@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 # How long a version looked up in the ledger is believed: a promotion is seen after that.
 _VERSION_SECONDS = 2.0
+# Codes of the models' room for "it is not here", which trying again does not cure
+NOT_INSTALLED = {"unknown_model", "artifact_missing"}
 # Documents handed to the parser at once; between two such groups a worker may stop.
 _PARSED_TOGETHER = 16
 
@@ -228,11 +230,11 @@ class Readers:
             reader = load_reader(
                 kind, models_dir=self._models_dir, version=version, device=self._device()
             )
-        except FileNotFoundError as error:
-            raise NoReader from error
         except (Fault, TimeIsUp):
             raise
         except Exception as error:
+            if getattr(error, "code", "") in NOT_INSTALLED:
+                raise NoReader from error
             log.exception("model_not_loaded", model=kind, version=version)
             raise InternalError(
                 f"The model of {kind!r} could not be loaded; `mailroom doctor` says more."
