@@ -2,50 +2,25 @@
 
 from __future__ import annotations
 
-import datetime
 import smtplib
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from ledger import Ledger
 from service.gateway import NotReady, make_door, tls_context
 from settings import Settings
+from tests.connectors.certificate import make_certificate
 from tests.gateway.conftest import VIEWER, Gateway, kept
 from tests.gateway.test_dialogue import START, Wire
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A PEM file with a key and a certificate for localhost, made just now."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path / "certificate.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    path.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return path
+    """A PEM file with a key and a certificate for localhost."""
+    return make_certificate(tmp_path, "localhost")
 
 
 @pytest.fixture
