@@ -26,7 +26,7 @@ def examples() -> Examples:
     departments: list[str | None] = ["home" if i < 15 else "office" for i in range(30)] + [
         None
     ] * 30
-    return Examples(texts, {"side": sides * len(THINGS), "department": departments})
+    return Examples(texts, {"side": sides * len(THINGS), "department": halves})
 
 
 HEADS = {"side": ("cross", "kind"), "department": ("home", "office")}
