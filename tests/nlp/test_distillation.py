@@ -23,9 +23,7 @@ def examples() -> Examples:
     """Sixty short reviews: half of them also say what department they belong to."""
     texts = [form.format(thing) for thing in THINGS for form in (*KIND, *CROSS)]
     sides: list[str | None] = ["kind", "kind", "kind", "cross", "cross", "cross"]
-    departments: list[str | None] = ["home" if i < 15 else "office" for i in range(30)] + [
-        None
-    ] * 30
+    halves: list[str | None] = [*["home"] * 15, *["office"] * 15, *[None] * 30]
     return Examples(texts, {"side": sides * len(THINGS), "department": halves})
 
 
