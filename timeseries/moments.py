@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -162,7 +163,7 @@ def _same_frequency(moments: Ints, series: Ints) -> None:
     gap, same = np.diff(ordered), np.diff(owner) == 0
     usual: dict[int, tuple[float, int]] = {}
     bounds = np.flatnonzero(np.concatenate(([True], ~same, [True])))
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in pairwise(bounds.tolist()):
         if stop - start >= 4:
             row = int(order[start:stop].min())
             usual[int(owner[start])] = float(np.median(gap[start : stop - 1])), row

@@ -65,6 +65,21 @@ class Panel:
             static={name: values[chosen] for name, values in self.static.items()},
         )
 
+    def recoded(self, categories: Mapping[str, tuple[str, ...]]) -> Panel:
+        """Return the panel with text coded as in `categories`; values new to them come last."""
+        known, static, labels = dict(self.known), dict(self.static), dict(self.categories)
+        for name, own in self.categories.items():
+            wanted = categories.get(name, ())
+            every = (*wanted, *(label for label in own if label not in set(wanted)))
+            code = np.array([every.index(label) for label in own], dtype=np.float64)
+            for table in (known, static):
+                if name in table:
+                    told = np.isfinite(table[name])
+                    old = np.where(told, table[name], 0).astype(np.int64)
+                    table[name] = np.where(told, code[old], np.nan)
+            labels[name] = every
+        return replace(self, known=known, static=static, categories=labels)
+
     def __len__(self) -> int:
         return len(self.keys)
 
@@ -345,7 +360,7 @@ def _with_facts(panel: Panel, table: pl.DataFrame, keys: list[str], where: str) 
             key: [series[place] for series in panel.keys]
             for key, place in zip(keys, places, strict=True)
         },
-        schema={key: pl.String for key in keys},
+        schema=dict.fromkeys(keys, pl.String),
     )
     table = table.with_columns(pl.col(key).cast(pl.String) for key in keys)
     repeated = table.select(keys).is_duplicated()

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from timeseries.demand.scale import Prepared
+from timeseries.errors import NotInstalled
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,27 +44,38 @@ def installed() -> bool:
 
 
 class Trees:
-    """Fitted trees of one aim."""
+    """Fitted trees of one aim; `names` are the features they read, in order."""
 
-    def __init__(self, boosters: list[Any], chosen: list[int]) -> None:
-        self.boosters, self.chosen = boosters, chosen
+    def __init__(self, boosters: list[Any], names: list[str]) -> None:
+        self.boosters, self.names = boosters, names
 
     def predict(self, prepared: Prepared) -> Floats:
         """Return forecasts of the rows, in sales."""
-        matrix = prepared.matrix[:, self.chosen]
+        matrix = prepared.columns(self.names)
         found = np.mean([b.predict(matrix, num_threads=1) for b in self.boosters], axis=0)
         if prepared.aim == "percentage":
             found = np.log(np.maximum(found, 1e-6))
         return prepared.forecast(found)
+
+    def texts(self) -> list[str]:
+        """Return the trees in LightGBM's own readable format."""
+        return [booster.model_to_string() for booster in self.boosters]
+
+
+def from_texts(texts: list[str], names: list[str]) -> Trees:
+    """Return the trees that `texts` describe. Raises NotInstalled without LightGBM."""
+    if not installed():
+        raise NotInstalled("this model needs LightGBM: pip install 'openmailroom[series]'")
+    import lightgbm
+
+    return Trees([lightgbm.Booster(model_str=text) for text in texts], names)
 
 
 def fit(prepared: Prepared, sales: Floats, weight: Floats | None, settings: TreeSettings) -> Trees:
     """Return trees fitted to rows and their sales; `weight` multiplies the aim's own weights."""
     import lightgbm
 
-    left_out = set(settings.left_out)
-    chosen = [i for i, name in enumerate(prepared.names) if name not in left_out]
-    names = [prepared.names[i] for i in chosen]
+    names = [name for name in prepared.names if name not in set(settings.left_out)]
     target = prepared.target(sales)
     own = np.ones(len(target)) if weight is None else weight
     if prepared.aim == "percentage":
@@ -71,7 +83,7 @@ def fit(prepared: Prepared, sales: Floats, weight: Floats | None, settings: Tree
         target = np.exp(np.clip(target, -5, 5))
         own = own / np.maximum(target, 0.05)
     data = lightgbm.Dataset(
-        prepared.matrix[:, chosen],
+        prepared.columns(names),
         target,
         weight=own,
         feature_name=names,
@@ -83,7 +95,7 @@ def fit(prepared: Prepared, sales: Floats, weight: Floats | None, settings: Tree
         options = _options(settings, number)
         options["objective"] = "l1" if prepared.aim == "percentage" else "l2"
         boosters.append(lightgbm.train(options, data, settings.rounds))
-    return Trees(boosters, chosen)
+    return Trees(boosters, names)
 
 
 def _options(settings: TreeSettings, number: int) -> dict[str, Any]:

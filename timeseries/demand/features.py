@@ -29,6 +29,7 @@ WIDTHS = {  # steps that a mean goes back, by the step's unit
     "month": (1, 3, 6, 12, 24),
     "number": (1, 2, 4, 8, 13, 26, 52),
 }
+MOST_LABELS = 200  # a text column of more values is a number at best
 SLOTS = (1, 2, 4, 8, 13, 26, 52)  # times back on the same place of the short cycle
 
 
@@ -70,8 +71,6 @@ class Builder:
         self.seen = since(np.isfinite(panel.y))
         self.residual = self._residuals()
         self.residual_sums = Sums(self.residual)
-        self.everyone = _across(self.residual)
-        self.everyone_sums = Sums(self.everyone)
         self.plan = plans.features(panel, self.event)
 
     def _residuals(self) -> Floats:
@@ -124,9 +123,8 @@ class Builder:
         values = np.empty((len(series), len(columns)), dtype=np.float32)
         for i, column in enumerate(columns.values()):
             values[:, i] = column
-        categories = [name for name in facts if name in self.panel.categories]
-        categories += [name for name in planned if name in self.panel.categories]
-        few = [name for name in categories if len(self.panel.categories[name]) <= 200]
+        categories = [name for name in columns if name in self.panel.categories]
+        few = [name for name in categories if len(self.panel.categories[name]) <= MOST_LABELS]
         return Table(list(columns), values, tuple(levels), tuple(few), base)
 
     def _levels(self, series: Ints, origin: Ints, moment: Ints) -> dict[str, Floats]:
@@ -170,13 +168,8 @@ class Builder:
             found[f"zeros_{width}"] = self.zeros.mean(series, origin, width)[0]
         for width in widths[:5]:
             found[f"residual_{width}"] = self.residual_sums.mean(series, origin, width)[0]
-            found[f"everyone_{width}"] = self.everyone_sums.mean(
-                np.zeros_like(series), origin, width
-            )[0]
         found["since_sale"] = at(self.sold, series, origin)
         found["since_row"] = at(self.seen, series, origin)
-        first = np.argmax(np.isfinite(self.panel.y), axis=1)
-        found["age"] = np.where(first[series] <= origin, origin - first[series], np.nan)
         if grid.year:
             found |= self._year_ago(series, origin, moment)
         return found
@@ -192,19 +185,9 @@ class Builder:
                 start, stop = np.maximum(ago - half, 0), np.minimum(ago + half, origin)
                 mean = self.residual_sums.between(series, start, stop)[0]
                 found[f"residual_year_{years}{name}"] = np.where(ago >= 0, mean, np.nan)
-            everyone = at(self.everyone, np.zeros_like(series), ago)
-            found[f"everyone_year_{years}"] = np.where(ago >= 0, everyone, np.nan)
         return found
 
     def _facts(self, series: Ints, moment: Ints) -> dict[str, Floats]:
         found = {name: values[series] for name, values in self.panel.static.items()}
         found |= calendars.since_dates(self.panel, series, moment)
         return found
-
-
-def _across(residual: Floats) -> Floats:
-    """Return the mean residual of all series at each moment, 1 x T."""
-    known = np.isfinite(residual)
-    count = known.sum(axis=0)
-    total = np.where(known, residual, 0).sum(axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)[None]

@@ -18,6 +18,7 @@ from sequence.training import Progress
 from timeseries import intervals, measures
 from timeseries.demand import baselines, blend, boosted, coldstart, learning
 from timeseries.demand.boosted import TreeSettings
+from timeseries.demand.features import MOST_LABELS
 from timeseries.demand.learning import NetworkSettings
 from timeseries.demand.network import DemandNetwork
 from timeseries.demand.rows import Ask, Rows, rows_at, training_rows
@@ -30,6 +31,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Tell = Callable[[str, Progress | None], None]
 
+CAUTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 SAMPLE = 40  # series on which ETS and Theta are tried first
 
 
@@ -80,19 +82,33 @@ class Forecaster:
     conformal: Conformal
     table: list[dict[str, Any]]
     best_baseline: str
+    caution: float = 0.0  # how far the point lies below the middle, in squared spreads
     trees: boosted.Trees | None = None
     network: DemandNetwork | None = None
     notices: tuple[str, ...] = ()
+    keys: tuple[tuple[str, ...], ...] = ()  # the series it was fitted on
+    names: list[str] = field(default_factory=list)  # the features
+    categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def arrange(self, panel: Panel) -> Panel:
+        """Return a panel whose text codes mean what they meant when this was fitted."""
+        return panel if panel.categories == self.categories else panel.recoded(self.categories)
+
+    def codes(self, panel: Panel) -> Ints:
+        """Return each series' number in the network, from 1; 0 for a series it never met."""
+        place = {key: i + 1 for i, key in enumerate(self.keys)}
+        return np.array([place.get(key, 0) for key in panel.keys], dtype=np.int64)
 
     def forecast(
         self, panel: Panel, origin: int, series: Ints, moment: Ints, levels: tuple[float, ...]
     ) -> Forecast:
         """Return forecasts of rows as known at `origin`; later targets are not looked at."""
-        scale = Scale(panel, self.aim, origin)
+        scale = Scale(self.arrange(panel), self.aim, origin)
         rows = Rows(series, np.full(len(series), origin), moment)
         prepared = scale.prepare(rows)
         forecasts = ask_all(self, scale, origin, rows, prepared, set(self.weights))
         point = blend.mix(forecasts, self.weights, self.aim)
+        point = lowered(point, scale.spread(rows, point), self.caution, self.aim)
         point, is_cold = coldstart.fill(scale.panel, origin, series, moment, point)
         spread = scale.spread(rows, point) * np.where(is_cold, 2.0, 1.0)
         ahead = rows.ahead
@@ -121,8 +137,11 @@ def ask_all(
     if "boosted" in names and models.trees is not None:
         found["boosted"] = models.trees.predict(prepared)
     if "network" in names and models.network is not None:
-        past = models.settings.learning.past
-        found["network"] = learning.predict(models.network, scale, rows, prepared, past)[0]
+        past, codes = models.settings.learning.past, models.codes(scale.panel)
+        named = tuple(name for name in models.names if name in models.categories)
+        few = tuple(name for name in named if len(models.categories[name]) <= MOST_LABELS)
+        arranged = prepared.arranged(models.names, few)
+        found["network"] = learning.predict(models.network, scale, rows, arranged, past, codes)[0]
     for name, method in baselines.SIMPLE.items():
         if name in names:
             found[name] = method(scale.panel, origin, rows.series, rows.moment)
@@ -142,7 +161,7 @@ def ask_all(
 def backtest_origins(panel: Panel, settings: DemandSettings) -> list[int]:
     """Return the origins of the rounds held back, the latest first."""
     ask, last = settings.ask, panel.last
-    wanted = settings.rounds or max(2, min(8, 56 // settings.horizon))
+    wanted = settings.rounds or max(2, min(8, 112 // settings.horizon))
     rounds = [last - ask.reach - i * settings.horizon for i in range(wanted)]
     needed = max(8, last // 3)
     origins = [origin for origin in rounds if origin >= needed]
@@ -173,6 +192,7 @@ def fit(panel: Panel, settings: DemandSettings, *, on_step: Tell | None = None) 
     tell("final fit", None)
     final = _fit_models(scale, panel.last, settings, tell, only=set(chosen.weights))
     chosen.trees, chosen.network = final.trees, final.network
+    chosen.keys, chosen.names, chosen.categories = final.keys, final.names, final.categories
     return chosen
 
 
@@ -186,6 +206,7 @@ def _fit_models(
     """Return a forecaster with the global models fitted on what is known at `until`."""
     empty = Conformal(True, (1,), np.zeros((1, 1)), np.zeros((1, 1)))
     models = Forecaster(settings, scale.aim, {}, empty, [], "recent_mean")
+    models.keys, models.categories = scale.panel.keys, scale.panel.categories
     trees = settings.trees and boosted.installed() and (only is None or "boosted" in only)
     network = settings.network and (only is None or "network" in only)
     if not trees and not network:
@@ -196,6 +217,7 @@ def _fit_models(
     if len(rows) < 50:
         return models
     prepared = scale.prepare(rows)
+    models.names = prepared.names
     sales = scale.panel.y[rows.series, rows.moment]
     weight = _weights(scale, rows, prepared, sales, until)
     if trees:
@@ -272,7 +294,6 @@ def _choose(
     if not rounds:
         raise TooShort("no series has enough history for a backtest")
     truth = np.concatenate([one.truth for one in rounds])
-    series = np.concatenate([one.rows.series for one in rounds])
     group = np.concatenate([one.rows.series + i * len(panel) for i, one in enumerate(rounds)])
     scale = np.concatenate(
         [measures.naive_scale(panel.y[:, : one.origin + 1])[one.rows.series] for one in rounds]
@@ -284,20 +305,15 @@ def _choose(
     weights = blend.choose(truth, forecasts, group, scale, aim)
     simple = {name: f for name, f in forecasts.items() if name in baselines.SIMPLE}
     losses = {name: blend.loss(truth, f, group, scale, aim) for name, f in simple.items()}
-    blended = blend.mix(forecasts, weights, aim)
+    mixed = blend.mix(forecasts, weights, aim)
+    caution, blended = _caution(rounds, truth, mixed, aim)
     table = _table(truth, forecasts | {"answer": blended}, group, scale, weights, aim)
-    notices = []
+    notices: list[str] = []
     if settings.statistics:
         table, notices = _with_statistics(table, rounds[0], panel, aim, blended)
-    spread = np.concatenate(
-        [
-            one.spread(blended[start : start + len(one.rows)])
-            for start, one in zip(_starts(rounds), rounds, strict=True)
-        ]
-    )
+    spread = _spreads(rounds, blended)
     ahead = np.concatenate([one.rows.ahead for one in rounds])
     conformal = intervals.fit(truth, blended, spread, ahead, logarithm=aim == "percentage")
-    del series
     return Forecaster(
         settings=settings,
         aim=aim,
@@ -305,8 +321,42 @@ def _choose(
         conformal=conformal,
         table=table,
         best_baseline=min(losses, key=lambda name: losses[name]),
+        caution=caution,
         notices=tuple(notices),
     )
+
+
+def _spreads(rounds: list[_Round], point: Floats) -> Floats:
+    return np.concatenate(
+        [
+            one.spread(point[start : start + len(one.rows)])
+            for start, one in zip(_starts(rounds), rounds, strict=True)
+        ]
+    )
+
+
+def _caution(rounds: list[_Round], truth: Floats, mixed: Floats, aim: Aim) -> tuple[float, Floats]:
+    """Return how far to lower the point, as the held-back rounds chose, and the lowered points.
+
+    A percentage error punishes too much more than too little: of a lognormal its best point lies
+    a squared spread below the median, and models underestimate their own spread.
+    """
+    if aim != "percentage":
+        return 0.0, mixed
+    spread, sold = _spreads(rounds, mixed), truth > 0
+    tried = {
+        caution: float(np.abs(lowered(mixed, spread, caution, aim)[sold] / truth[sold] - 1).mean())
+        for caution in CAUTIONS
+    }
+    best = min(tried, key=lambda caution: tried[caution])
+    return best, lowered(mixed, spread, best, aim)
+
+
+def lowered(point: Floats, spread: Floats, caution: float, aim: Aim) -> Floats:
+    """Return points `caution` squared spreads lower, in the logarithm."""
+    if aim != "percentage" or caution == 0:
+        return point
+    return np.asarray(np.expm1(np.maximum(np.log1p(point) - caution * spread**2, 0)))
 
 
 def _starts(rounds: list[_Round]) -> list[int]:
@@ -331,7 +381,7 @@ def _table(
         for name, forecast in forecasts.items()
     ]
     by = "mape" if aim == "percentage" else "rmsse"
-    return sorted(lines, key=lambda line: float(line[by]))  # type: ignore[arg-type]
+    return sorted(lines, key=lambda line: float(line[by]))
 
 
 def _with_statistics(

@@ -45,8 +45,17 @@ class NetworkSettings:
 class Questions:
     """Rows grouped by series and origin, as tensors."""
 
-    def __init__(self, scale: Scale, rows: Rows, prepared: Prepared, past: int) -> None:
+    def __init__(
+        self,
+        scale: Scale,
+        rows: Rows,
+        prepared: Prepared,
+        past: int,
+        codes: Ints | None = None,
+    ) -> None:
+        """`codes` is each series' number in the network, from 1, 0 for one it never met."""
         self.scale, self.past = scale, past
+        self.codes = np.arange(1, len(scale.panel) + 1) if codes is None else codes
         code = rows.series * (rows.origin.max(initial=0) + 2) + rows.origin
         self.order = np.argsort(code, kind="stable")
         _, first, count = np.unique(code[self.order], return_index=True, return_counts=True)
@@ -75,7 +84,7 @@ class Questions:
             torch.from_numpy(pair),
             torch.from_numpy(matrix[:, self.feature_places]),
             torch.from_numpy(codes),
-            torch.from_numpy(self.rows.series[chosen] + 1),
+            torch.from_numpy(self.codes[self.rows.series[chosen]]),
         )
 
     def _past(self, heads: Ints) -> Padded:
@@ -211,13 +220,18 @@ def fit(
 
 
 def predict(
-    network: DemandNetwork, scale: Scale, rows: Rows, prepared: Prepared, past: int
+    network: DemandNetwork,
+    scale: Scale,
+    rows: Rows,
+    prepared: Prepared,
+    past: int,
+    codes: Ints | None = None,
 ) -> tuple[Floats, Floats]:
     """Return point forecasts (R,) and quantiles (R, Q), in sales."""
-    questions = Questions(scale, rows, prepared, past)
+    questions = Questions(scale, rows, prepared, past, codes)
     found = np.empty((len(rows), 1 + len(QUANTILES)))
     network.eval()
-    limits = torch.tensor([table.num_embeddings - 1 for table in network.facts])  # type: ignore[misc]
+    limits = torch.tensor(network.config.categories)
     with torch.inference_mode():
         for batch in np.array_split(np.arange(len(questions)), max(1, len(questions) // 256)):
             chosen, (past_BLC, pair, features, categories, series) = questions.take(batch)

@@ -42,6 +42,9 @@ class DemandNetwork(nn.Module):
         width: int = 128
         dropout: float = 0.1
 
+    centre: Tensor  # of the training's features
+    spread: Tensor
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

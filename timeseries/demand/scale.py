@@ -5,7 +5,8 @@ Shapes: N series, T moments, R rows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -52,6 +53,21 @@ class Prepared:
     unit: Floats
     aim: Aim
 
+    def columns(self, names: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the named features, R x len(names); one that is not here is NaN throughout."""
+        if list(names) == self.names:
+            return self.matrix
+        place = {name: i for i, name in enumerate(self.names)}
+        found = np.full((len(self.matrix), len(names)), np.nan, dtype=np.float32)
+        for i, name in enumerate(names):
+            if name in place:
+                found[:, i] = self.matrix[:, place[name]]
+        return found
+
+    def arranged(self, names: list[str], categories: tuple[str, ...]) -> Prepared:
+        """Return the same rows with the features of another fit, in its order."""
+        return replace(self, matrix=self.columns(names), names=names, categories=categories)
+
     def forecast(self, prediction: Floats) -> Floats:
         """Return the sales that a prediction in the model's scale stands for."""
         if self.aim == "percentage":
@@ -89,7 +105,7 @@ class Scale:
                 column /= unit.astype(np.float32)
         if self.aim == "squared":
             for name in table.names:
-                if name.startswith(("residual", "everyone", "spread_")):
+                if name.startswith(("residual", "spread_")):
                     values[:, table.names.index(name)] /= unit.astype(np.float32)
         return Prepared(values, table.names, table.categories, base, unit, self.aim)
 
@@ -103,8 +119,7 @@ class Scale:
         if self.aim == "percentage":
             return np.ones(len(rows))
         width = self.panel.y.shape[1]
-        mean, count = self.builder.sums.mean(rows.series, rows.origin, width)
-        square = self.builder.squares.mean(rows.series, rows.origin, width)[0]
+        square, count = self.builder.squares.mean(rows.series, rows.origin, width)
         size = np.sqrt(np.maximum(square, 0))
         size = np.where((count > 0) & (size > 0), size, np.nan)
         known = size[np.isfinite(size)]

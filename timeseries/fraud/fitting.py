@@ -281,9 +281,9 @@ def calibrate(odds: Floats, fraud: Mask) -> tuple[float, float]:
     def closure() -> Tensor:
         search.zero_grad()
         loss = nn.functional.binary_cross_entropy_with_logits(parameters[0] * x + parameters[1], y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         return loss
 
-    search.step(closure)  # type: ignore[arg-type]
+    search.step(closure)
     slope, intercept = parameters.detach().tolist()
     return float(max(slope, 1e-3)), float(intercept)

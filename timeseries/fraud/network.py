@@ -33,6 +33,9 @@ class FraudNetwork(nn.Module):
         width: int = 64
         dropout: float = 0.1
 
+    centre: Tensor  # of the training's features
+    spread: Tensor
+
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config

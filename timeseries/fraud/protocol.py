@@ -96,12 +96,12 @@ def measure(
         if place in alerted and (place not in peak or score[row] > score[peak[place]]):
             peak[place] = row
     stopped_from: dict[int, int] = {}
-    for (_, number), row in peak.items():
-        stopped_from[number] = min(row, stopped_from.get(number, row))
+    for (_, number), first in peak.items():
+        stopped_from[number] = min(first, stopped_from.get(number, first))
     frauds = np.flatnonzero(fraud)
     by_card: dict[int, list[int]] = {}
-    for row in frauds:
-        by_card.setdefault(int(card[row]), []).append(int(row))
+    for place_of in frauds.tolist():
+        by_card.setdefault(int(card[place_of]), []).append(place_of)
     within = sum(
         any((int(day[row]), number) in alerted for row in rows[:3])
         for number, rows in by_card.items()
