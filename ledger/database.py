@@ -68,11 +68,17 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
-        """Yield a connection in a transaction that is committed, durably, or leaves nothing."""
+    def writing(self, *, durable: bool = True) -> Iterator[Connection]:
+        """Yield a connection in a transaction that is committed, durably, or leaves nothing.
+
+        Not `durable`: a power cut may undo it (a crash of ours may not), and nobody waits for
+        the disk. For leases and pulses, which mean nothing after a power cut.
+        """
         with self.engine.connect() as connection:
-            connection.execution_options(ledger_writes=True)
+            connection.execution_options(ledger_writes=True, ledger_durable=durable)
             with connection.begin():
+                if not durable and not self.is_sqlite:
+                    connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
                 yield connection
 
     @contextmanager
@@ -176,8 +182,14 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("ledger_writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("ledger_writes"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    # Under WAL a durable commit also writes out whatever undurable ones came before it
+    level = "FULL" if options.get("ledger_durable", True) else "NORMAL"
+    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _translate(context: ExceptionContext) -> None:

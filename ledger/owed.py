@@ -91,7 +91,7 @@ class OwedWork:
             # An idle look takes no write lock
             if not self._is_any_free(queue, cap):
                 return []
-            with self._database.writing() as connection:
+            with self._database.writing(durable=False) as connection:
                 now = self._database.now()
                 rows = connection.execute(_next(queue, now, cap, items)).all()
                 chosen = _choose(rows, characters)
@@ -169,7 +169,7 @@ class OwedWork:
     def extend(self, ids: Iterable[str], *, holder: str, lease_seconds: float) -> list[str]:
         """Renew leases from now on and return the ids that are still `holder`'s."""
         kept: list[str] = []
-        with self._database.writing() as connection:
+        with self._database.writing(durable=False) as connection:
             free_at = self._database.now() + int(lease_seconds * SECOND)
             for some in chunks(sorted(set(ids))):
                 statement = (

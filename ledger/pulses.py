@@ -31,7 +31,7 @@ class Pulses:
             },
         )
         values = {"queue": queue, "holder": holder, "documents": documents}
-        with self._database.writing() as connection:
+        with self._database.writing(durable=False) as connection:
             connection.execute(statement, values | {"beat_at": self._database.now()})
 
     def ages(self) -> dict[str, float]:
