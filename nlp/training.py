@@ -66,11 +66,13 @@ def train_classifier(
     examples, dev = (_with_scope(e, recipe.out_of_scope) for e in (examples, dev))
     heads = heads or label_names(examples)
     documents = normalised([words(text) for text in examples.texts])
-    vocabulary = choose_words(documents, vectors, recipe.features)
     numbers = {head: truth(examples.labels[head], names) for head, names in heads.items()}
-    single = next(iter(numbers.values())) if len(heads) == 1 else None
-    alone = single if single is not None and (single >= 0).all() else None
-    ngrams = choose_ngrams(documents, alone, recipe.features)
+    # made-up texts show what a teacher thinks of words, not which words people use
+    written = np.flatnonzero(np.max(list(numbers.values()), axis=0) >= 0)
+    real = [documents[i] for i in written]
+    vocabulary = choose_words(real, vectors, recipe.features)
+    alone = next(iter(numbers.values()))[written] if len(heads) == 1 else None
+    ngrams = choose_ngrams(real, alone, recipe.features)
     torch.manual_seed(recipe.seed)
     model = _build(recipe, heads, len(vocabulary), len(ngrams.keys), vectors)
     size = model.config.word_size
