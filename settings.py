@@ -36,6 +36,7 @@ class Settings(BaseSettings, frozen=True):
     smtp_tls_certificate: Path | None = None  # PEM; with it STARTTLS is offered
     smtp_tls_key: Path | None = None  # None: the key lies in the certificate's file
     smtp_auth: bool = False  # ask senders for an API token as password, over TLS only
+    connectors_file: Path | None = None  # None: connectors.toml in the data folder
     public_url: str | None = None  # as people outside reach it
     behind_proxy: bool = False  # trust one proxy's X-Forwarded-* and send secure cookies only
     secret_key: SecretStr | None = None  # None: made once, kept in the data folder
@@ -54,6 +55,7 @@ class Settings(BaseSettings, frozen=True):
 
     # Workers
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    train_memory_bytes: PositiveInt = 8_000_000_000  # a training process may hold; past it it ends
     threads: int = Field(default=0, ge=0)  # torch threads of a worker; 0: one a core
     pulse_seconds: PositiveFloat = 10  # how often every queue is rung, work or none
     log_format: Literal["console", "json"] = "console"

@@ -21,7 +21,7 @@ from service.mail.door import Bell, Door
 from service.mail.limits import Limits
 from service.mail.recipients import Recipients
 from settings import Settings
-from workers.client import Client, NoAddress, broker_url, open_ledger
+from workers.client import Client, NoAddress, broker_url, loop_key, open_ledger
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +79,7 @@ def make_door(settings: Settings, ledger: Ledger, bell: Bell | None) -> Door:
         limits=limits,
         tls=tls,
         ask_for_token=settings.smtp_auth,
+        loop_key=loop_key(settings),
     )
 
 

@@ -28,6 +28,7 @@ from workers.addresses import (
 )
 from workers.doorbell import QUEUES, WORK_QUEUES
 from workers.logs import configure as configure_logs
+from workers.loop_key import loop_key
 
 __all__ = [
     "QUEUES",
@@ -38,6 +39,7 @@ __all__ = [
     "configure_logs",
     "database_url",
     "files_url",
+    "loop_key",
     "masked",
     "models_folder",
     "open_ledger",

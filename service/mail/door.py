@@ -20,6 +20,7 @@ from aiosmtpd.smtp import MISSING, Envelope, Session
 
 from ledger import Ledger, Viewer
 from ledger.errors import Forbidden, IdempotencyConflict, InvalidToken, StorageFull, TooMuchOwed
+from routing import loops
 from service.mail.dialogue import Dialogue, original
 from service.mail.limits import Connections, Limits, Memory
 from service.mail.recipients import Recipients
@@ -56,6 +57,7 @@ class Door:
         limits: Limits | None = None,
         tls: ssl.SSLContext | None = None,
         ask_for_token: bool = False,
+        loop_key: bytes | None = None,
         queue: str = "interactive",
     ) -> None:
         self.limits = limits or Limits()
@@ -66,6 +68,7 @@ class Door:
         self._bell = bell
         self._tls = tls
         self._ask_for_token = ask_for_token
+        self._loop_key = loop_key
         self._queue = queue
         self._connections = Connections(self.limits)
         self._dialogues: set[Dialogue] = set()
@@ -231,6 +234,8 @@ class Door:
             rcpt_to=claims["rcpt_to"],
             received_at=datetime.fromisoformat(claims["received_at"]),
         )
+        if self._loop_key and loops.is_ours(headers(raw), self._loop_key):
+            claims["ours"] = True  # kept and read like any mail, and never sent on again
         accept = partial(
             self._ledger.documents.accept,
             raw,

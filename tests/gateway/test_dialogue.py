@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger import Ledger
+from routing import loops
 from service.mail.dialogue import original
 from service.mail.limits import Limits
 from tests.gateway.conftest import VIEWER, Gateway, kept, originals, wait_for
@@ -375,3 +376,17 @@ def test_dots_that_a_client_doubled_after_a_bare_line_feed_are_undone() -> None:
     """Python's own client doubles them; the text would gain dots."""
     assert original(b"\r\na\n..b\n") == b"a\n.b\n"
     assert original(b"\r\na\n..b\n.c\n") == b"a\n..b\n.c\n"  # this sender does not double them
+
+
+def test_our_own_mail_is_marked_when_it_comes_back(
+    start_gateway: Callable[..., Gateway], ledger: Ledger
+) -> None:
+    """A mail that we sent on and that leads back here would be sent on again, for ever."""
+    key = b"k" * 32
+    gateway = start_gateway(loop_key=key)
+    ours = f"Message-ID: <1@x>\r\nX-Mailroom-Loop: {loops.mark(key, '<1@x>')}\r\n\r\nhi\r\n"
+    forged = f"Message-ID: <2@x>\r\nX-Mailroom-Loop: {loops.mark(b'other', '<2@x>')}\r\n\r\nhi\r\n"
+    with gateway.client() as client:
+        for raw in (ours, forged):
+            client.sendmail("a@x", "b@y", raw.encode())
+    assert [(document.envelope or {}).get("ours") for document in kept(ledger)] == [True, None]

@@ -6,12 +6,13 @@ from celery import Celery
 
 from workers.claiming import Desk
 from workers.context import Context
+from workers.delivery import QUEUE, Courier
 from workers.doorbell import WORK
 
 
 def register(app: Celery, context: Context) -> None:
     """Register the task."""
-    desks: dict[str, Desk] = {}
+    desks: dict[str, Desk | Courier] = {}
 
     @app.task(name=WORK)
     def work(queue: str) -> None:
@@ -20,5 +21,6 @@ def register(app: Celery, context: Context) -> None:
         Running it twice, or at the same time, is harmless: each row is leased to one of them,
         and only who still holds the lease can finish it.
         """
-        desk = desks.setdefault(queue, Desk(app, context, queue))
-        desk.work()
+        if queue not in desks:
+            desks[queue] = (Courier if queue == QUEUE else Desk)(app, context, queue)
+        desks[queue].work()
