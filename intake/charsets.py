@@ -144,7 +144,10 @@ SAMPLE_BYTES = 20_000  # guessing is slow, and a charset shows itself early
 
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
-_NEWLINES = re.compile("\r\n|\r|\u2028|\u2029|\x85")
+_NEWLINES = re.compile("\r\n|\r|\u2028|\u2029")
+_C1_CONTROLS = re.compile("[\x80-\x9f]")
+# As the web reads them: nobody writes these controls, but many a program mislabels windows-1252
+_AS_WINDOWS_1252 = {code: bytes((code,)).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
 
 
 def find_codec(name: str | None) -> str | None:
@@ -267,4 +270,6 @@ def clean(text: str) -> str:
         text.encode("utf-8")
     except UnicodeEncodeError:
         text = _SURROGATES.sub("\ufffd", text)
+    if _C1_CONTROLS.search(text):
+        text = text.translate(_AS_WINDOWS_1252)
     return _NEWLINES.sub("\n", text)

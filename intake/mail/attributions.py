@@ -36,6 +36,7 @@ _DATE = re.compile(
     r"\d{1,4}\s?[-/.年]\s?\d{1,2}|\b\d{1,2}:\d{2}\b|\b(?:19|20)\d\d\b|\b\d{1,2}\.?\s+[^\W\d]{3,12}\b"
     r"|\b[^\W\d]{3,12}\.?\s+\d{1,2}\b"
 )
+_DIGIT = re.compile(r"\d")
 _ADDRESS = re.compile(r"[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,200}")
 _STARTS_WITH_DATE = re.compile(r"[\"(\[]?(?:[^\W\d]{2,12}\.?,?\s+){0,2}\d{1,4}\b")
 _END = re.compile(r"[:：](?:\s*[*_]{1,2})?\s*\Z|[-–—=]{2,}\s*\Z")
@@ -91,7 +92,9 @@ def _may_be_wrapped(lines: list[str], first: int, later: int) -> bool:
 
 def _says_who_wrote(text: str) -> bool | None:
     """Return whether a text is surely (True), perhaps (False) or not (None) an attribution."""
-    ended = _END.search(text) is not None
+    ended = _END.search(text, max(len(text) - 10, 0)) is not None
+    if not ended and "@" not in text and not _DIGIT.search(text):
+        return None
     dated = _DATE.search(text) is not None
     addressed = _ADDRESS.search(text) is not None
     if ended and addressed and dated and _DATE_AND_ADDRESS.match(text):
@@ -234,8 +237,8 @@ _FROM_LINE = re.compile(rf"[\s*>_]*(?:{_FROM})\s?\*?\s?[:：]", re.IGNORECASE)
 
 
 _DATE_LINE = re.compile(
-    r"[\s*>_]*(?:date|sent|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|inviato|verzonden"
-    r"|skickat|sendt|wysłano|дата|日期|发送时间)\s?\*?\s?[:：]",
+    r"[\s*>_]*(?:date|sent|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|inviato"
+    r"|verzonden|skickat|sendt|wysłano|дата|日期|发送时间)\s?\*?\s?[:：]",
     re.IGNORECASE,
 )
 

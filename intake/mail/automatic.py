@@ -21,7 +21,7 @@ AUTO_REPLY_FIELDS = words(
 BULK_FIELDS = words(
     """
     list-id list-unsubscribe list-post list-help list-subscribe list-owner list-archive
-    feedback-id x-mailman-version x-mailing-list mailing-list x-beenthere x-list x-ml-name
+    x-mailman-version x-mailing-list mailing-list x-beenthere x-list x-ml-name
     x-loop x-campaign x-campaignid x-campaign-id x-mailgun-sid x-mc-user x-listname
     x-csa-complaints x-mailer-recptid x-report-abuse-to list-software x-ezmlm x-listmember
     x-bulkmail x-mass-mail x-google-loop x-newsletter-id x-mailchimp-campaign-id
@@ -112,6 +112,12 @@ _BODY = pattern(
     "respuesta autom",
     "risposta automatica",
 )
+_SUBJECT_END = pattern(
+    r"\(auto(?:matic|mated)?[ -]?(?:response|reply|antwort)\)",
+    r"is (?:currently )?out of (?:the )?office\b[^:]*",
+    r"(?:bin|ist) (?:derzeit |zurzeit )?(?:abwesend|nicht im (?:büro|haus))",
+    suffix=r"\W*\Z",
+)
 BODY_CHARACTERS = 3_000
 
 
@@ -120,7 +126,7 @@ def is_auto_reply(root: Part, subject: str, text: str) -> bool:
     headers = root.headers
     if _says_automatic(headers) or _is_receipt(root):
         return True
-    if AUTO_REPLY_SUBJECT.match(subject):
+    if AUTO_REPLY_SUBJECT.match(subject) or _SUBJECT_END.search(subject):
         return True
     return _null_sender(headers) and _BODY.search(text[:BODY_CHARACTERS]) is not None
 
@@ -137,6 +143,8 @@ def _says_automatic(headers: Headers) -> bool:
         if any(value.lower() not in ("no", "false", "0") for value in headers.texts(name)):
             return True
     if any("autoresponder" in value.lower() for value in headers.texts("x-post-messageclass")):
+        return True
+    if any("vacation" in value.lower() for value in headers.texts("x-apple-action")):
         return True
     if any("autoresponder" in value.lower() for value in headers.texts("delivered-to")):
         return True
@@ -160,6 +168,9 @@ def _null_sender(headers: Headers) -> bool:
 def is_bulk(headers: Headers) -> bool:
     """Say whether this went to many, or asks never to be answered by a program."""
     if BULK_FIELDS & headers.names() or _null_sender(headers):
+        return True
+    # Amazon's relay puts this field on every mail, also on those that people write
+    if any(not value.endswith("AmazonSES") for value in headers.texts("feedback-id")):
         return True
     for name in ("precedence", "x-precedence"):
         for value in headers.texts(name):

@@ -191,7 +191,8 @@ def unflow(text: str, *, delete_space: bool = False) -> str:
         if depth == level and lines and line != "-- ":
             lines[-1] += body
         else:
-            lines.append((">" * level + " " if level else "") + body)
+            kept = raw[: len(raw) - len(stripped)] + stripped if level else body
+            lines.append(kept[:-1] if level and soft and delete_space else kept)
         depth = level if soft else -1
     return "\n".join(lines)
 

@@ -21,7 +21,7 @@ _ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,128}@[A-Za-z0-9.-]{1,2
 
 _SENDER = pattern(
     "mailer[-_ ]?daemon",
-    "postmaster",
+    "post[-_.]?master",
     "mail[-_ ]?delivery",
     "mail[-_ ]?daemon",
     "mdaemon",
@@ -83,6 +83,7 @@ _SUBJECT = pattern(
     "не доставлен",
     "недоставлен",
     "配信(?:不能|エラー|失敗)",
+    "(?:メール|送信)エラー|エラー通知",
     "退信",
     "无法(?:投递|送达)",
     "系统退信",
@@ -201,11 +202,11 @@ def _from_report(reports: list[Part], root: Part, text: str) -> Bounce | None:
     told = _cut_returned(text)
     best = next((one for one in failed if one.action == "failed"), failed[0] if failed else None)
     if best is None:
-        return _bounce(_recipient_in(root, told), _status_in(told), told)
+        return _bounce(_recipient_in(root, told, text), _status_in(told), told)
     status = best.status or _status_in(told)
     if status is None:
         status = "4.0.0" if best.action == "delayed" else "5.0.0"
-    recipient = best.address or _recipient_in(root, told)
+    recipient = best.address or _recipient_in(root, told, text)
     return Bounce(recipient, status, status.startswith("5"))
 
 
@@ -249,58 +250,68 @@ def _status_in(text: str) -> str | None:
     return f"{code[1]}.0.0" if code else None
 
 
+_QUOTED = re.compile(r"^>[ >](?!>).*\n?", re.MULTILINE)
+
+
 def _cut_returned(text: str) -> str:
-    """Return a report without the mail that it returns."""
-    text = text[:READ_CHARACTERS]
+    """Return a report without the mail that it returns, and without what people quote of one."""
+    text = _QUOTED.sub("", text[:READ_CHARACTERS])
     match = _RETURNED.search(text, 40)
     return text[: match.start()] if match else text
 
 
 def _from_text(root: Part, subject: str, text: str) -> Bounce | None:
+    machine = _machine_signs(root)
+    if not machine and not _SUBJECT.search(subject):
+        return None
     told = _cut_returned(text)
-    if _evidence(root, subject, told, returned=len(told) < len(text)) < ENOUGH:
+    returned = _RETURNED.search(text, 40, READ_CHARACTERS)
+    if _evidence(root, machine, subject, told, returned=returned is not None) < ENOUGH:
         return None
     status = _status_in(told)
     if status is not None and status.startswith("2"):
         status = None
-    return _bounce(_recipient_in(root, told), status, told, subject)
+    return _bounce(_recipient_in(root, told, text), status, told, subject)
 
 
 ENOUGH = 4
 SAID_CHARACTERS = 3_000  # a report says early that it is one
+_REPLY_LINE = re.compile(r"^\W{0,8}[45][0-5]\d[ -]\W*\w", re.MULTILINE)
 _ADDRESS_ANNOUNCED = re.compile(
     r"deliver[^\n]{0,60}\n\s{0,20}[<\"']{0,2}[A-Za-z0-9._%+=-]{1,64}@[A-Za-z0-9.-]{1,100}[>\"':]{0,3}\s*\n"
 )
 
 
-def _evidence(root: Part, subject: str, told: str, *, returned: bool) -> int:
+def _machine_signs(root: Part) -> int:
+    """Weigh the signs in a mail's fields that a mail server wrote it."""
+    headers = root.headers
+    sender = f"{headers.text('from')} {headers.text('sender')}"
+    answers = headers.text("auto-submitted").lower()
+    paths = [value.strip(b" <>").lower() for value in headers.all("return-path")]
+    points = 3 if _DAEMON.search(sender) else 2 * bool(_SENDER.search(sender))
+    points += 3 * ("x-failed-recipients" in headers)
+    points += any(path in (b"", b"mailer-daemon") for path in paths)
+    points += bool(answers) and answers != "no"
+    points += 2 * (root.type == "multipart/report")
+    return points
+
+
+def _evidence(root: Part, machine: int, subject: str, told: str, *, returned: bool) -> int:
     """Weigh the signs that this reports a failed delivery.
 
     What it says is only half of it: people write about deliveries that failed, too. Without a
     sign that a program wrote it, nothing is enough.
     """
-    headers = root.headers
-    sender = f"{headers.text('from')} {headers.text('sender')}"
-    answers = headers.text("auto-submitted").lower()
-    paths = [value.strip(b" <>").lower() for value in headers.all("return-path")]
-    machine = 0
-    machine += 3 if _DAEMON.search(sender) else 2 * bool(_SENDER.search(sender))
-    machine += 3 * ("x-failed-recipients" in headers)
-    machine += any(path in (b"", b"mailer-daemon") for path in paths)
-    machine += bool(answers) and answers != "no"
-    machine += 2 * (root.type == "multipart/report")
     machine += returned or any(
         part.type in ("message/rfc822", "text/rfc822-headers") for part in root.walk()
     )
     told = told[:SAID_CHARACTERS]
-    machine += bool(_STATUS.search(told))
+    machine += _STATUS.search(told) is not None or _REPLY_LINE.search(told) is not None
     machine += _ADDRESS_ANNOUNCED.search(told) is not None
-    said = 2 * bool(_SUBJECT.search(subject)) + 2 * bool(_SERVER_SAYS.search(told))
     if not machine:
         return 0
-    if re.match(r"(?:re|fwd?|aw|wg|sv|tr|rv)\s*:", subject, re.IGNORECASE) and not (
-        _LATE_SUBJECT.search(subject)
-    ):
+    said = 2 * bool(_SUBJECT.search(subject)) + 2 * bool(_SERVER_SAYS.search(told))
+    if machine < 3 and _ANSWERED.match(subject) and not _LATE_SUBJECT.search(subject):
         said -= 2
     if AUTO_REPLY_SUBJECT.match(subject):
         said -= 3
@@ -314,7 +325,7 @@ def _bounce(recipient: str | None, status: str | None, told: str, subject: str =
     return Bounce(recipient, status, status.startswith("5"))
 
 
-def _recipient_in(root: Part, told: str) -> str | None:
+def _recipient_in(root: Part, told: str, text: str) -> str | None:
     """Return the address that a report in plain words is most likely about."""
     headers = root.headers
     for name in ("x-failed-recipients", "x-actual-recipient"):
@@ -335,7 +346,7 @@ def _recipient_in(root: Part, told: str) -> str | None:
             points = _likelihood(line, match, announced > 0) - 4 * (address.lower() in ours)
             if points > best[0] and "@" in address:
                 best = (points, address)
-    return best[1] or _returned_recipient(root, ours)
+    return best[1] or _returned_recipient(root, text, ours)
 
 
 def _likelihood(line: str, match: re.Match[str], announced: bool) -> int:
@@ -354,19 +365,28 @@ def _likelihood(line: str, match: re.Match[str], announced: bool) -> int:
     return points
 
 
-def _returned_recipient(root: Part, ours: set[str]) -> str | None:
+def _returned_recipient(root: Part, text: str, ours: set[str]) -> str | None:
     """Return whom the returned mail was for, where it was for one address only."""
-    for part in root.walk():
-        if part.type in ("message/rfc822", "text/rfc822-headers", "message/partial"):
-            headers, _ = read_headers(memoryview(part.decoded()[0]), top=True)
-            for name in ("x-failed-recipients", "x-original-to", "delivered-to", "to"):
-                found = [
-                    address.address
-                    for address in parse_addresses(headers.decoded(headers.raw(name)))
-                    if "@" in address.address and address.address.lower() not in ours
-                ]
-                if len(found) == 1:
-                    return found[0]
+    returned = [
+        part.decoded()[0]
+        for part in root.walk()
+        if part.type in ("message/rfc822", "text/rfc822-headers", "message/partial")
+    ]
+    cut = _RETURNED.search(text, 40, READ_CHARACTERS)
+    if cut:  # in the text itself, below a line that says so
+        below = text[cut.start() : cut.start() + READ_CHARACTERS]
+        head = re.search(r"^[A-Z][\w-]{1,40}:[ \t]", below, re.MULTILINE)
+        returned.append(below[head.start() :].encode("utf-8", "replace") if head else b"")
+    for data in returned:
+        headers, _ = read_headers(memoryview(data), top=True)
+        for name in ("x-failed-recipients", "x-original-to", "delivered-to", "to"):
+            found = [
+                address.address
+                for address in parse_addresses(headers.decoded(headers.raw(name)))
+                if "@" in address.address and address.address.lower() not in ours
+            ]
+            if len(found) == 1:
+                return found[0]
     return None
 
 
@@ -393,6 +413,9 @@ _BEFORE_OTHERS = pattern(
     "reporting|received|by \\(|mail from|sent by|via",
     suffix=r"[^@\n]{0,60}\Z",
 )
+_ANSWERED = pattern("re", "fwd?", "aw", "wg", "sv", "tr", "rv", suffix=r"\s*:")
 _DAEMON = pattern("mailer[-_ ]?daemon", "mail[-_ ]?daemon", "mail delivery (?:sub)?system")
 # "Re: your subject: not delivered", as some servers answer
-_LATE_SUBJECT = pattern("not delivered", "undeliver\\w+", "non remis", suffix=r"\W*\Z")
+_LATE_SUBJECT = pattern(
+    "not delivered", "undeliver\\w+", "non remis", suffix=r"(?:\W|\([^)]*\))*\Z"
+)

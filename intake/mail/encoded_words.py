@@ -89,9 +89,17 @@ def _decode_run(words: list[bytes], charset: str, default: str | None) -> str:
 UNKNOWN = frozenset(("unknown", "x-unknown", "unknown-8bit", "default", "none"))
 
 
+def raw_text(raw: bytes, default: str | None) -> str:
+    """Return a field's bytes as characters: UTF-8 where they are, or else in the mail's charset."""
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return decode(raw, default)
+
+
 def header_text(raw: bytes, *, default: str | None = None) -> str:
     """Return one header's value as a person reads it: decoded, on one line."""
-    text = decode(raw, default) if not raw.isascii() else raw.decode("ascii")
+    text = raw_text(raw, default)
     text = decode_words(_BLANKS.sub(" ", text) if "=?" in text else text, default=default)
     text = clean(text).replace("\n", " ").replace("\t", " ")
     return text.strip()

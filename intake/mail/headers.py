@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from intake.charsets import decode
-from intake.mail.encoded_words import header_text
+from intake.mail.encoded_words import header_text, raw_text
 
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:[ \t]*")
@@ -44,7 +43,7 @@ class Headers:
 
     def decoded(self, value: bytes) -> str:
         """Return a raw value as characters, its encoded words still encoded."""
-        return value.decode("ascii") if value.isascii() else decode(value, self.charset)
+        return raw_text(value, self.charset)
 
     def __contains__(self, name: str) -> bool:
         return any(key == name for key, _ in self.fields)

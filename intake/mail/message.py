@@ -34,6 +34,9 @@ SENDERS = (
 def read_mail(body: bytes, limits: Limits) -> Parsed:
     """Return a mail's text (subject, empty line, body) and the `Mail` itself."""
     root = parse_message(body, depth=limits.depth)
+    if root.headers.charset is None:  # raw bytes in a field are of the charset of the text below
+        charsets = (part.charset for part in root.walk() if part.charset)
+        root.headers.charset = next(charsets, None)
     content = read_body(root)
     warnings: list[str] = []
     if len(content.attachments) > limits.attachments:
@@ -76,16 +79,12 @@ def _mail(root: Part, content: Body) -> Mail:
 
 def find_sender(headers: Headers) -> str | None:
     """Return whom the mail says it is from; the envelope's word where it says nothing."""
-    nameless: str | None = None
     for name in SENDERS:
-        for address in _parsed(headers, name):
-            if "@" in address.address:
-                return str(address)
-            nameless = nameless or str(address) or None
+        found = _parsed(headers, name)
+        if found:
+            return str(next((address for address in found if "@" in address.address), found[0]))
     envelope = _MBOX_SENDER.match(headers.envelope)
-    if envelope:
-        return envelope[1].decode("utf-8", "replace")
-    return nameless
+    return envelope[1].decode("utf-8", "replace") if envelope else None
 
 
 def _parsed(headers: Headers, name: str) -> list[Address]:

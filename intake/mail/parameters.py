@@ -6,7 +6,7 @@ import re
 from urllib.parse import unquote_to_bytes
 
 from intake.charsets import clean, decode
-from intake.mail.encoded_words import decode_words
+from intake.mail.encoded_words import decode_words, raw_text
 
 _NAME = re.compile(r"[\s;]*([^\s=;\"]{1,100})\s*=\s*")
 _CONTINUED = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?\Z")
@@ -16,7 +16,7 @@ MOST = 200  # parameters of one field
 
 def split_value(raw: bytes, charset: str | None = None) -> tuple[str, dict[str, str]]:
     """Return a field's first token in lower case, and its parameters decoded, by name."""
-    text = raw.decode("ascii") if raw.isascii() else decode(raw, charset)
+    text = raw_text(raw, charset)
     main, _, rest = text.partition(";")
     main = _without_comment(main).strip()
     if "=" in main and not re.match(r"[\w.+-]+/[\w.+-]+\Z", main):
