@@ -12,6 +12,7 @@ import click
 def command(host: str | None, port: int | None, as_json: bool) -> None:
     """Serve the pages and the API until told to stop."""
     import json
+    import os
 
     from service.server import serve
     from settings import Settings
@@ -32,5 +33,6 @@ def command(host: str | None, port: int | None, as_json: bool) -> None:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        sentence = f"Cannot listen on {where}: {error.strerror or error}."
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        sentence = f"Cannot listen on {where}: {reason}."
         raise click.ClickException(sentence) from error

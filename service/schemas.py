@@ -182,6 +182,9 @@ class DocumentPath(BaseModel):
 class ListQuery(BaseModel):
     """Which documents, and how many."""
 
+    # a misspelt filter that is passed over would show the wrong documents
+    model_config = ConfigDict(extra="forbid")
+
     kind: str | None = Field(default=None, max_length=100)
     state: State | None = None
     needs_review: bool | None = None
@@ -194,5 +197,7 @@ class ListQuery(BaseModel):
 
 class InboundQuery(BaseModel):
     """What a raw message is called."""
+
+    model_config = ConfigDict(extra="forbid")
 
     name: str | None = Field(default=None, max_length=255)

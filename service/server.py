@@ -7,7 +7,6 @@ lock, and everything that needs a model happens in the workers.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import socket
 from collections.abc import Callable
@@ -76,18 +75,15 @@ def serve(settings: Settings, *, ready: Callable[[str, int], None] | None = None
     """
     app = create_app(settings)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.create_server(
-        (settings.host, settings.port), family=family, backlog=BACKLOG
-    ) as listener:
-        host, port = listener.getsockname()[:2]
-        os.set_inheritable(listener.fileno(), True)
+    listener = socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    host, port = listener.getsockname()[:2]
 
-        def announce(_: object) -> None:
-            log.info("listening", host=host, port=port)
-            if ready is not None:
-                ready(host, port)
+    def announce(_: object) -> None:
+        log.info("listening", host=host, port=port)
+        if ready is not None:
+            ready(host, port)
 
-        Server(app, options(listener.fileno(), announce)).run()
+    Server(app, options(listener.detach(), announce)).run()  # which closes what it is given
 
 
 def options(descriptor: int, announce: Callable[[object], None]) -> dict[str, Any]:

@@ -242,7 +242,8 @@ def test_the_list_filters(api: Api, ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"limit": "0"}, {"limit": "x"}, {"state": "lost"}, {"after": "nowhere"}]
+    "query",
+    [{"limit": "0"}, {"limit": "x"}, {"state": "lost"}, {"after": "nowhere"}, {"stat": "done"}],
 )
 def test_a_filter_that_makes_no_sense_is_422(api: Api, query: dict[str, str]) -> None:
     """A filter that is silently dropped would show the wrong documents."""
