@@ -15,6 +15,7 @@ from ledger.owed import OwedWork
 from ledger.schema import owed
 
 COUNTING_SHARE = 0.02  # of the time may go into counting
+LONGEST_SECONDS = 1.0  # that a count is believed, however long it took
 ROOM = 100  # a client is asked to come back when limit / ROOM documents will have been read
 RETRY_SECONDS = range(1, 3601)
 IDLE_RETRY_SECONDS = 60  # when nothing was finished lately, so that no rate is known
@@ -33,8 +34,8 @@ class _Count:
 class Admission:
     """Refuses documents past the limit of a queue.
 
-    The count is remembered for fifty times what it cost, so the limit is soft by what other
-    processes add in that time (milliseconds when little is owed, a second at a million).
+    A count is believed for fifty times what it cost and at most a second, so the limit is soft
+    by what other processes add in that time.
     """
 
     def __init__(self, database: Database, work: OwedWork, *, limit: int) -> None:
@@ -73,4 +74,5 @@ class Admission:
             number = connection.execute(select(func.count()).select_from(rows.subquery()))
             waiting = number.scalar_one()
         ended = time.monotonic()
-        return _Count(waiting, 0, ended, (ended - started) / COUNTING_SHARE)
+        good_for = min((ended - started) / COUNTING_SHARE, LONGEST_SECONDS)
+        return _Count(waiting, 0, ended, good_for)

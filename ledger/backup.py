@@ -27,7 +27,6 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, Table, exists, select, type_coerce
 from sqlalchemy.types import TypeDecorator
 
-from ledger import migration
 from ledger.columns import to_datetime
 from ledger.database import FULL_ERRNO, Database
 from ledger.errors import BackupError, BodyMissing, StorageFull
@@ -56,6 +55,8 @@ def back_up(database: Database, files: Files, target: Path) -> Backup:
 
     Raises BackupError when `target` is there or the tables are not current, StorageFull.
     """
+    from ledger import migration  # Alembic takes half a second to import, and few back up
+
     if target.exists():
         raise BackupError(f"{target} is there already")
     if not migration.is_current(database):
@@ -67,7 +68,8 @@ def back_up(database: Database, files: Files, target: Path) -> Backup:
             tempfile.TemporaryDirectory(dir=target.parent, prefix=".mailroom-") as folder,
         ):
             with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as archive:
-                summary = _write(archive, database, files, Path(folder))
+                revision = migration.newest()
+                summary = _write(archive, database, files, Path(folder), revision)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(part, target)
@@ -81,7 +83,9 @@ def back_up(database: Database, files: Files, target: Path) -> Backup:
     return summary
 
 
-def _write(archive: tarfile.TarFile, database: Database, files: Files, folder: Path) -> Backup:
+def _write(
+    archive: tarfile.TarFile, database: Database, files: Files, folder: Path, revision: str | None
+) -> Backup:
     tables: dict[str, dict[str, Any]] = {}
     with database.snapshot() as connection:
         for table in metadata.sorted_tables:
@@ -103,7 +107,7 @@ def _write(archive: tarfile.TarFile, database: Database, files: Files, folder: P
     manifest = {
         "format": FORMAT,
         "made_at": to_datetime(database.now()).isoformat(),
-        "revision": migration.newest(),
+        "revision": revision,
         "tables": tables,
         "files": copied,
         "deleted": deleted,

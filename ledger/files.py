@@ -121,6 +121,7 @@ class Folder:
         incoming = self._folder / INCOMING
         temporary: str | None = None
         try:
+            is_new = not path.parent.is_dir()
             for folder in (incoming, path.parent):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, temporary = tempfile.mkstemp(dir=incoming)
@@ -131,7 +132,8 @@ class Folder:
             os.replace(temporary, path)
             temporary = None
             sync_folder(path.parent)
-            sync_folder(self._folder)
+            if is_new:
+                sync_folder(self._folder)
         except OSError as error:
             if error.errno in FULL_ERRNO:
                 raise StorageFull("the file store's disk is full; free some space") from error

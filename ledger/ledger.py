@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ledger import migration
 from ledger.admission import Admission
 from ledger.audit import Audit
 from ledger.backup import Backup, back_up
@@ -78,10 +77,14 @@ class Ledger:
 
     def migrate(self) -> None:
         """Bring the tables to what this version expects; harmless when they are."""
+        from ledger import migration  # Alembic takes half a second to import, and few migrate
+
         migration.migrate(self.database)
 
     def is_current(self) -> bool:
         """Say whether the tables are what this version expects."""
+        from ledger import migration
+
         return migration.is_current(self.database)
 
     def backup(self, target: Path) -> Backup:

@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 PAGE = 1_000  # objects of one listing
+PATIENCE = timedelta(seconds=30)  # for all tries of one request
+CONNECT, SILENCE = timedelta(seconds=5), timedelta(seconds=20)
+TRIES = 4
+
+_used_in: int | None = None  # the process whose threads serve the store's client
 
 
 class Bucket:
@@ -32,8 +38,11 @@ class Bucket:
 
     def write(self, name: str, body: bytes) -> None:
         """Put the object."""
-        with _said_plainly():
-            self._connect().put(_key(name), body)
+        try:
+            with _said_plainly():
+                self._connect().put(_key(name), body)
+        except FileNotFoundError as error:
+            raise LedgerUnreachable(f"there is no bucket {self._bucket!r}") from error
 
     def open(self, name: str) -> IO[bytes]:
         """Return a stream of the object, fetched as it is read."""
@@ -72,9 +81,14 @@ class Bucket:
         """Nothing: S3 shows no object before it is whole."""
 
     def _connect(self) -> S3Store:
+        global _used_in
         with self._lock:
-            if self._store is None or self._process != os.getpid():
-                self._store, self._process = self._make_store(), os.getpid()
+            _used_in = _used_in or os.getpid()
+            if _used_in != os.getpid():
+                # Its threads stayed in the parent: a request would wait for ever
+                raise LedgerUnreachable("this process was forked after its parent used the store")
+            if self._store is None:
+                self._store = self._make_store()
             return self._store
 
     def _make_store(self) -> S3Store:
@@ -86,7 +100,12 @@ class Bucket:
             prefix=self._prefix or None,
             endpoint=endpoint,
             region=os.environ.get("AWS_REGION", "us-east-1"),
-            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
+            client_options={
+                "allow_http": bool(endpoint and endpoint.startswith("http://")),
+                "connect_timeout": CONNECT,
+                "read_timeout": SILENCE,
+            },
+            retry_config={"max_retries": TRIES, "retry_timeout": PATIENCE},
         )
 
 

@@ -1,0 +1,1 @@
+"""Measurements that anyone can run again: one command each, ratios within one run."""
