@@ -1,0 +1,281 @@
+"""The pages in a real browser, as a newcomer meets them: scripts on, keyboard, both colours."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from ledger import Ledger, Viewer
+from settings import Settings
+from tests.service import outcomes
+from tests.service.serving import environment, serving
+from workers.client import open_ledger
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-sync",
+    "--no-first-run",
+]
+TEXT = "The 🛏 room was lovely, the staff kind. <b>Great</b> value!"
+
+
+@dataclass
+class Site:
+    """A running server, its ledger and a token."""
+
+    url: str
+    ledger: Ledger
+    secret: str
+
+    def finish(self, document_id: str, text: str = TEXT) -> None:
+        """Do what a worker does with a review."""
+        outcome = outcomes.review(text, {"lovely": 1.0, "staff kind": 0.5})
+        outcomes.finish(
+            self.ledger, document_id, outcome=outcome, text=text, type="text", kind="review"
+        )
+
+    def newest(self) -> str:
+        """Return the id of the document that came last."""
+        return self.ledger.documents.list(Viewer()).items[0].id
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("no Chromium here; install one: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(
+    tmp_path_factory: pytest.TempPathFactory, empty_ledger: Path, broker_url: str
+) -> Iterator[Site]:
+    """A server in its own process."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copy(empty_ledger, folder)
+    ledger = open_ledger(Settings(data_dir=folder))
+    scopes = {"read", "write", "admin"}
+    secret = ledger.tokens.issue(Viewer(), name="up", scopes=scopes)[1]
+    with serving(environment(folder, broker_url)) as server:
+        yield Site(server.url, ledger, secret)
+    ledger.close()
+
+
+class Watched:
+    """A page with what went wrong on it: errors, refused policies, requests elsewhere."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.wrong: list[str] = []
+        page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        page.on("console", lambda m: self.wrong.append(m.text) if m.type == "error" else None)
+        page.on(
+            "request",
+            lambda request: (
+                None if request.url.startswith((url, "data:")) else self.wrong.append(request.url)
+            ),
+        )
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A signed-in browser page on which nothing may go wrong unseen."""
+    context = browser.new_context(base_url=site.url)
+    watched = Watched(context.new_page(), site.url)
+    watched.page.goto(f"/sign-in?token={site.secret}")
+    yield watched.page
+    assert watched.wrong == []
+    context.close()
+
+
+def test_the_link_leaves_no_token_behind(page: Page, site: Site) -> None:
+    """What `mailroom up` prints opens the front page, and the token is not in the address."""
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert page.url == f"{site.url}/"
+
+
+def test_paste_wait_and_see(page: Page, site: Site) -> None:
+    """The newcomer's path: paste, read, and the result appears by itself, words marked."""
+    page.get_by_label("Or paste a text").fill(TEXT)
+    page.get_by_role("button", name="Read it").click()
+    expect(page.get_by_text("waits for a reader")).to_be_visible()
+
+    site.finish(site.newest())
+    expect(page.get_by_text("97 % sure")).to_be_visible()  # without reloading
+    expect(page.locator("mark.e5", has_text="lovely")).to_be_visible()
+    reading = page.get_by_role("region", name="Text of the document")
+    assert reading.inner_text() == TEXT  # emoji and tags as they were written
+    expect(page.locator("#announce")).to_have_text("Read, Sentiment: Positive")
+
+
+def test_one_chosen_file_leads_to_its_page(page: Page, site: Site) -> None:
+    """Choosing a file is enough: no second button to find."""
+    page.locator("#file").set_input_files(
+        {"name": "one.txt", "mimeType": "text/plain", "buffer": TEXT.encode()}
+    )
+    expect(page.get_by_role("heading", level=1)).to_have_text("one.txt")
+    site.finish(site.newest())
+
+
+def test_many_dropped_files_appear_and_finish(page: Page, site: Site) -> None:
+    """Dropped together, each file gets its row, and the rows change as they are read."""
+    transfer = page.evaluate_handle(
+        """() => {
+            const transfer = new DataTransfer();
+            for (const name of ["a1.txt", "a2.txt", "a3.txt", "a4.txt"]) {
+                transfer.items.add(new File(["Lovely " + name], name, { type: "text/plain" }));
+            }
+            transfer.items.add(new File([], "nothing.txt"));
+            return transfer;
+        }"""
+    )
+    page.dispatch_event("body", "dragenter", {"dataTransfer": transfer})
+    expect(page.locator("#drop")).to_have_class("drop over")
+    page.dispatch_event("body", "drop", {"dataTransfer": transfer})
+
+    expect(page.locator("#progress")).to_have_text("4 handed in, 1 not taken.")
+    expect(page.locator("#refused")).to_contain_text("nothing.txt: The document has no bytes.")
+    rows = page.locator("#documents tbody tr")
+    expect(rows.filter(has_text="a4.txt")).to_contain_text("Waiting")
+    for document in site.ledger.documents.list(Viewer(), state="waiting").items:
+        site.finish(document.id, text="lovely, staff kind")
+    expect(rows.filter(has_text="a1.txt")).to_contain_text("Positive 97 %")
+    expect(rows.filter(has_text="a4.txt")).to_contain_text("Read")
+
+
+def test_a_sample_is_one_click(page: Page, site: Site) -> None:
+    """Somebody with nothing at hand sees a result too."""
+    page.get_by_role("button", name="A hotel review").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("hotel-review.txt")
+    site.finish(site.newest())
+    expect(page.get_by_text("97 % sure")).to_be_visible()
+
+
+def test_deleting_asks_first(page: Page, site: Site) -> None:
+    """One click too many erases nothing."""
+    document = site.ledger.documents.accept(b"Hello", viewer=Viewer(), source="api", name="x.txt")
+    site.finish(document.id)
+    page.goto(f"/documents/{document.id}")
+    expect(page.get_by_role("button", name="Delete for good")).to_be_hidden()
+    page.get_by_text("Delete …").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_role("alert")).to_contain_text("erased")
+
+
+def test_evidence_is_reached_from_the_list_of_words(page: Page, site: Site) -> None:
+    """Clicking a word that mattered shows it in the text, even far down."""
+    text = "filler " * 8_000 + "here it is lovely, the staff kind"
+    document = site.ledger.documents.accept(b"x", viewer=Viewer(), source="api", name="long.txt")
+    site.finish(document.id, text=text)
+    page.goto(f"/documents/{document.id}")
+    page.get_by_role("link", name="lovely").click()
+    expect(page.locator("mark:target")).to_have_text("lovely")
+    expect(page.locator("mark:target")).to_be_in_viewport()
+
+
+def test_everything_is_reached_by_keyboard(page: Page) -> None:
+    """The skip link comes first, and the choice of files and kinds can be focused."""
+    page.keyboard.press("Tab")
+    expect(page.locator("a.skip")).to_be_focused()
+    seen = set()
+    for _ in range(25):
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    assert {"file", "text", "kind"} <= seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_fit_a_phone_and_keep_contrast(browser: Browser, site: Site, scheme: str) -> None:
+    """Nothing sticks out sideways, and text stands out from what is behind it."""
+    document = site.ledger.documents.accept(b"x", viewer=Viewer(), source="api", name="m.txt")
+    site.finish(document.id)
+    size = {"width": 360, "height": 740}
+    context = browser.new_context(base_url=site.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"/sign-in?token={site.secret}")
+    pages = ["/", "/documents", "/status", "/tokens", "/api/v1/docs", f"/documents/{document.id}"]
+    for path in pages:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
+        assert page.evaluate(FAINT_TEXT) == [], path
+    context.close()
+
+
+# WCAG 2.2, 1.4.3: text of usual size needs a contrast of 4.5 to what is behind it
+FAINT_TEXT = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgba = (color) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    const layers = [];
+    for (let e = element; e; e = e.parentElement) {
+      const layer = rgba(getComputedStyle(e).backgroundColor);
+      layers.push(layer);
+      if (layer[3] === 255) break;
+    }
+    return layers.reverse().reduce((under, [r, g, b, a]) =>
+      [r, g, b].map((v, i) => v * a / 255 + under[i] * (1 - a / 255)), [255, 255, 255]);
+  };
+  const faint = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+    if (!own || !element.checkVisibility() || element.closest(".unseen, .skip")) continue;
+    const [a, b] = [light(rgba(getComputedStyle(element).color)), light(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) faint.push(`${element.outerHTML.slice(0, 80)}: ${contrast.toFixed(2)}`);
+  }
+  return faint;
+}"""
+
+
+def test_without_scripts_it_works_too(browser: Browser, site: Site) -> None:
+    """Handing in and reading the result need nothing but forms and links."""
+    context = browser.new_context(base_url=site.url, java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"/sign-in?token={site.secret}")
+    page.locator("#text").fill(TEXT)
+    page.get_by_role("button", name="Read it").click()
+    site.finish(site.newest())
+    page.reload()
+    expect(page.get_by_text("97 % sure")).to_be_visible()
+    context.close()
+
+
+def test_another_site_s_page_changes_nothing(browser: Browser, site: Site, tmp_path: Path) -> None:
+    """A form elsewhere that posts to us with the person's cookie is refused by us."""
+    context = browser.new_context(base_url=site.url)
+    page = context.new_page()
+    page.goto(f"/sign-in?token={site.secret}")
+    before = site.newest()
+    forged = tmp_path / "forged.html"
+    forged.write_text(
+        f'<form method="post" action="{site.url}/documents" enctype="multipart/form-data">'
+        '<input name="text" value="forged"><button>Win</button></form>'
+    )
+    page.goto(forged.as_uri())
+    page.get_by_role("button").click()
+    page.wait_for_load_state()
+    assert site.newest() == before
+    context.close()
