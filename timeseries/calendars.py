@@ -17,13 +17,13 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 
 
 def features(grid: Grid, moment: Ints) -> dict[str, Floats]:
-    """Return calendar features of moments; a grid of plain numbers has none but its number."""
+    """Return calendar features of moments; a grid of plain numbers has none.
+
+    Their place in a year of 52 was tried on weekly sales: two years of it are learnt by heart.
+    """
     days = grid.days(moment)
     if days is None:
-        found = {"number": moment.astype(float)}
-        if grid.year:
-            found["place_in_year"] = ((grid.start + moment) % grid.year).astype(float)
-        return found
+        return {}
     dates = days.astype("datetime64[D]")
     year_start = dates.astype("datetime64[Y]")
     month_start = dates.astype("datetime64[M]")

@@ -29,8 +29,8 @@ class TreeSettings:
 
     rounds: int = 300
     learning_rate: float = 0.05
-    leaves: int = 63
-    smallest_leaf: int = 100
+    leaves: int = 31
+    smallest_leaf: int = 200
     feature_share: float = 0.4
     seeds: int = 1  # fits averaged
     threads: int = 1

@@ -47,6 +47,7 @@ class DemandSettings:
     statistics: bool = True  # ETS and Theta, where statsforecast is installed
     rounds: int = 0  # of the backtest; 0: as many as the horizon asks for
     row_limit: int = 300_000
+    smallest_root: float = 0.25  # of a window's scaled error, or quiet windows rule the fit
     tree: TreeSettings = field(default_factory=TreeSettings)
     learning: NetworkSettings = field(default_factory=NetworkSettings)
     threads: int = 1
@@ -70,6 +71,20 @@ class Forecast:
 
 
 @dataclass
+class Held:
+    """The rows of the backtest, latest round first, with what was forecast for them."""
+
+    round: Ints
+    series: Ints
+    moment: Ints
+    ahead: Ints
+    truth: Floats
+    point: Floats
+    spread: Floats
+    simple: Floats  # by the best simple method
+
+
+@dataclass
 class Forecaster:
     """Fitted methods, their weights, and the intervals that the backtest measured.
 
@@ -86,6 +101,7 @@ class Forecaster:
     trees: boosted.Trees | None = None
     network: DemandNetwork | None = None
     notices: tuple[str, ...] = ()
+    held: Held | None = None  # the backtest's rows; not kept with the weights
     keys: tuple[tuple[str, ...], ...] = ()  # the series it was fitted on
     names: list[str] = field(default_factory=list)  # the features
     categories: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -219,7 +235,7 @@ def _fit_models(
     prepared = scale.prepare(rows)
     models.names = prepared.names
     sales = scale.panel.y[rows.series, rows.moment]
-    weight = _weights(scale, rows, prepared, sales, until)
+    weight = _weights(scale, rows, prepared, sales, until, settings)
     if trees:
         tell("boosted", None)
         tree = replace(settings.tree, threads=settings.threads, seed=settings.seed)
@@ -240,7 +256,12 @@ def _fit_models(
 
 
 def _weights(
-    scale: Scale, rows: Rows, prepared: Prepared, sales: Floats, until: int
+    scale: Scale,
+    rows: Rows,
+    prepared: Prepared,
+    sales: Floats,
+    until: int,
+    settings: DemandSettings,
 ) -> Floats | None:
     """Return weights that make squared errors add up to the mean scaled error.
 
@@ -258,7 +279,7 @@ def _weights(
     _, group = np.unique(window, return_inverse=True)
     total = np.bincount(group, weights=(sales - simple) ** 2 / naive)
     root = np.sqrt(total / np.bincount(group))[group]
-    weight = prepared.unit**2 / (naive * np.maximum(root, 0.25))
+    weight = prepared.unit**2 / (naive * np.maximum(root, settings.smallest_root))
     weight = np.minimum(weight, np.quantile(weight, 0.999))
     return np.asarray(weight / weight.mean())
 
@@ -314,13 +335,25 @@ def _choose(
     spread = _spreads(rounds, blended)
     ahead = np.concatenate([one.rows.ahead for one in rounds])
     conformal = intervals.fit(truth, blended, spread, ahead, logarithm=aim == "percentage")
+    best = min(losses, key=lambda name: losses[name])
+    held = Held(
+        np.concatenate([np.full(len(one.rows), i) for i, one in enumerate(rounds)]),
+        np.concatenate([one.rows.series for one in rounds]),
+        np.concatenate([one.rows.moment for one in rounds]),
+        ahead,
+        truth,
+        blended,
+        spread,
+        simple[best],
+    )
     return Forecaster(
         settings=settings,
         aim=aim,
         weights=weights,
         conformal=conformal,
         table=table,
-        best_baseline=min(losses, key=lambda name: losses[name]),
+        best_baseline=best,
+        held=held,
         caution=caution,
         notices=tuple(notices),
     )

@@ -1,0 +1,1 @@
+"""What would be lost if histories leaked their future, or numbers were wrong without a word."""
