@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,9 +28,10 @@ class TextBatch:
     rows_F: Tensor  # of the n-gram table
     weights_F: Tensor
     offsets_G: Tensor  # where each document's n-grams start
-    documents_F: NDArray[np.int64]  # which document each n-gram is of (for evidence)
-    sources_F: NDArray[np.int64]  # which word (its place in the batch) it starts at
-    spans_F: NDArray[np.int8]  # how many words it covers: 1, or 2 of a pair
+    documents_F: NDArray[np.int64]  # which document each n-gram is of
+    sources_F: NDArray[np.int64]  # of which distinct word, or, of a pair, at which word of all
+    pairs_F: NDArray[np.bool_]  # whether it is a pair of words
+    distinct: NDArray[np.int64]  # for every word of all, which of the distinct ones it is
     lengths: NDArray[np.int64]  # words of each document
 
     def __len__(self) -> int:
@@ -61,7 +63,7 @@ def make_batch(
     owners = np.repeat(np.arange(len(documents)), lengths)
     words_CT, parts_G = _parts(lexicon.word_ids[types], lengths, part_length)
     grams = _ngrams(types, owners, len(documents), lexicon)
-    return TextBatch(words_CT, torch.from_numpy(parts_G), *grams, lengths=lengths)
+    return TextBatch(words_CT, torch.from_numpy(parts_G), lengths=lengths, **grams)
 
 
 def _parts(
@@ -83,36 +85,35 @@ def _parts(
 
 def _ngrams(
     types: NDArray[np.int64], owners: NDArray[np.int64], documents: int, lexicon: Lexicon
-) -> tuple[Tensor, Tensor, Tensor, NDArray[np.int64], NDArray[np.int64], NDArray[np.int8]]:
+) -> dict[str, Any]:
     """Return rows, weights and offsets of the bags, and where each n-gram stands.
 
     A word counts once a document, however often it stands there (with its spelling), and so
     does a pair. Weights are idf, each document's scaled to length 1.
     """
     known = len(lexicon.types) + 1
-    unique, place = np.unique(owners * known + types, return_index=True)
+    unique, distinct = np.unique(owners * known + types, return_inverse=True)
     rows_w, counts = lexicon.rows_of(unique % known)
     owner_w = np.repeat(unique // known, counts)
-    source_w = np.repeat(place, counts)
     rows_p, owner_p, source_p = _pairs(types, owners, lexicon)
-    rows = np.concatenate([rows_w, rows_p])
     owner = np.concatenate([owner_w, owner_p])
-    order = np.argsort(owner, kind="stable") if len(rows_p) else np.arange(len(rows))
-    rows, owner = rows[order], owner[order]
-    source = np.concatenate([source_w, source_p])[order]
-    span = np.concatenate([np.ones(len(rows_w), np.int8), np.full(len(rows_p), 2, np.int8)])[order]
+    order = np.argsort(owner, kind="stable") if len(rows_p) else np.arange(len(owner))
+    owner = owner[order]
+    rows = np.concatenate([rows_w, rows_p])[order]
+    source_w = np.repeat(np.arange(len(unique)), counts)
     idf = lexicon.ngrams.idf[rows] if len(rows) else np.zeros(0, np.float32)
     norm = np.sqrt(np.bincount(owner, idf * idf, minlength=documents))
     weights = (idf / np.maximum(norm, 1e-6)[owner]).astype(np.float32)
     counted = np.bincount(owner, minlength=documents)
-    return (
-        torch.from_numpy(rows),
-        torch.from_numpy(weights),
-        torch.from_numpy((np.cumsum(counted) - counted).astype(np.int32)),
-        owner,
-        source,
-        span,
-    )
+    return {
+        "rows_F": torch.from_numpy(rows),
+        "weights_F": torch.from_numpy(weights),
+        "offsets_G": torch.from_numpy((np.cumsum(counted) - counted).astype(np.int32)),
+        "documents_F": owner,
+        "sources_F": np.concatenate([source_w, source_p])[order],
+        "pairs_F": (np.arange(len(rows)) >= len(rows_w))[order],
+        "distinct": distinct.astype(np.int64),
+    }
 
 
 def _pairs(

@@ -5,7 +5,7 @@ Shapes: N texts, L labels of a head (with out of scope as one more where the hea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,6 +32,7 @@ from sequence.quantisation import compress, expand
 Floats = NDArray[np.float32]
 FORMAT = 1
 VOCABULARY = "vocabulary.txt"
+REPORT = "report.html"
 
 
 class Probabilities(NamedTuple):
@@ -85,8 +86,13 @@ class Classifier:
         calibration = self.calibration[head]
         return answer_names(self.heads[head], calibration)
 
-    def save(self, folder: Path, *, card: str, replace: bool = False) -> None:
-        """Write the weights folder; large tables in 8 bits, the rest in 16."""
+    def save(
+        self, folder: Path, *, card: str, report: str | None = None, replace: bool = False
+    ) -> None:
+        """Write the weights folder; large tables in 8 bits, the rest in 16.
+
+        `report` is an HTML page kept beside the model.
+        """
         tensors = compress(self.model.state_dict(), self.model.tables())
         tensors["ngrams.keys"] = torch.from_numpy(self.ngrams.keys.view(np.int32))
         tensors["ngrams.idf"] = torch.from_numpy(self.ngrams.idf).half()
@@ -100,13 +106,15 @@ class Classifier:
             "part_length": self.part_length,
             "network": self.model.config.to_json(),
         }
-        vocabulary = "\n".join(self.words).encode("utf-8", "surrogatepass")
+        files = {VOCABULARY: "\n".join(self.words).encode("utf-8", "surrogatepass")}
+        if report is not None:
+            files[REPORT] = report.encode("utf-8", "surrogatepass")
         save_artifact(
             folder,
             config=config,
             tensors=tensors,
             card=card,
-            files={VOCABULARY: vocabulary},
+            files=files,
             replace=replace,
         )
 
@@ -173,6 +181,3 @@ def apply(blended: Floats, labels: Sequence[str], calibration: Calibration) -> P
     outside = scope_probability(signs_of(blended, labels), rule)
     values = np.concatenate([values * (1 - outside)[:, None], outside[:, None]], axis=1)
     return Probabilities(names, values, outside > rule.threshold)
-
-
-Metadata = Mapping[str, Any]

@@ -139,7 +139,7 @@ def predict(
         ngrams = torch.zeros(len(lengths), model.labels)
     for rows in bucketed(lengths, items=items, steps=steps):
         batch = make_batch([documents[i] for i in rows], lexicon, part_length=part_length)
-        scores = model(batch.to(device))
+        scores, _ = model.scores_and_states(batch.to(device), keep=2 * steps)
         index = torch.from_numpy(rows)
         if scores.sequence is not None:
             sequence[index] = scores.sequence.float().cpu()

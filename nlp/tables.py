@@ -30,6 +30,15 @@ class Table:
         """Return the number of usable rows."""
         return len(self.texts)
 
+    def select(self, rows: Sequence[int]) -> Table:
+        """Return some of the rows, in the order given."""
+        return Table(
+            [self.texts[i] for i in rows],
+            [self.labels[i] for i in rows],
+            self.left_out,
+            [self.places[i] for i in rows],
+        )
+
 
 def read_table(path: Path, *, text: str = "text", label: str = "label") -> Table:
     """Return the rows of `path` that have a text and a label.

@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from nlp.errors import VectorsError
+from sequence.artifact import MANIFEST, load_artifact
+from sequence.quantisation import expand
+
+SHIPPED_NAME = "vectors"  # of the folder in weights/
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,19 @@ class WordVectors:
     def first(self, count: int) -> WordVectors:
         """Return the most frequent `count` words."""
         return WordVectors(self.words[:count], self.matrix[:count], self.source)
+
+
+def shipped_vectors() -> WordVectors | None:
+    """Return the vectors that come with the product, or None where they were left out."""
+    from nlp.weights import SHIPPED
+
+    folder = SHIPPED / SHIPPED_NAME
+    if not (folder / MANIFEST).is_file():
+        return None
+    artifact = load_artifact(folder)
+    words = artifact.files["vocabulary.txt"].decode("utf-8").split("\n")
+    matrix = expand(artifact.tensors)["vectors"].numpy()
+    return WordVectors(words, matrix, str(artifact.config["source"]))
 
 
 def read_vectors(path: Path, *, words: Iterable[str] = (), frequent: int = 50_000) -> WordVectors:

@@ -11,6 +11,7 @@ softmax, mean and max run over all parts of a sequence, exactly.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -28,6 +29,14 @@ class Summary(NamedTuple):
 
     values: Tensor
     log_mass: Tensor | None = None  # (B, K): log of the sum of the weights before the softmax
+
+    @classmethod
+    def joined(cls, parts: Sequence[Summary]) -> Summary:
+        """Return the summaries of several batches as one."""
+        masses = [part.log_mass for part in parts if part.log_mass is not None]
+        return cls(
+            torch.cat([part.values for part in parts]), torch.cat(masses) if masses else None
+        )
 
 
 class Pooling(nn.Module):

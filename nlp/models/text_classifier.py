@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,10 +21,15 @@ from nlp.batch import TextBatch
 from nlp.lexicon import UNKNOWN
 from sequence import Padded
 from sequence.encoder import EncoderConfig, build_encoder
-from sequence.pooling import build_pooling
+from sequence.pooling import Summary, build_pooling
 from sequence.training import TrainingSettings
 
+if TYPE_CHECKING:
+    from nlp.reader import ModelReader
+    from sequence.artifact import Artifact
+
 _LARGE = 1_000_000  # entries past which moving a whole table every step costs more than the rest
+_SLICE = 32_768  # padded words whose states are in memory at once, of a very long document
 
 
 class Scores(NamedTuple):
@@ -137,6 +142,40 @@ class TextClassifier(nn.Module):
         pooled_GP = self.pool(self.states(batch), batch.parts_G)
         return Scores(self.head(self.dropout(pooled_GP)), ngrams)
 
+    def scores_and_states(self, batch: TextBatch, *, keep: int) -> tuple[Scores, Padded | None]:
+        """Return what `forward` does, and the states behind it, for reading only.
+
+        The encoder goes over the parts in slices, so that a document of any length is read in
+        bounded memory; states of more than `keep` words are let go (None).
+        """
+        ngrams = self.ngram_scores(batch)
+        if self.head is None:
+            return Scores(None, ngrams), None
+        steps = max(1, batch.words_CT.values.shape[1])
+        rows = max(1, _SLICE // steps)
+        if len(batch.words_CT) * steps > keep:
+            return Scores(self.head(self._pool_in_slices(batch, rows)), ngrams), None
+        states = self.states(batch)
+        return Scores(self.head(self.pool(states, batch.parts_G)), ngrams), states
+
+    def _pool_in_slices(self, batch: TextBatch, rows: int) -> Tensor:
+        """Return one vector a document (G, P), holding no more than `rows` parts' states."""
+        found: list[list[Summary]] = [[] for _ in self.poolings]
+        words = zip(
+            batch.words_CT.values.split(rows), batch.words_CT.lengths.split(rows), strict=True
+        )
+        for ids, lengths in words:
+            states = self.encode(Padded(self.word_vectors(ids), lengths))
+            for pooling, own in zip(self.poolings, found, strict=True):
+                own.append(pooling.summarise(states))  # type: ignore[operator]
+        return torch.cat(
+            [
+                pooling.merge(Summary.joined(own), batch.parts_G)  # type: ignore[operator]
+                for pooling, own in zip(self.poolings, found, strict=True)
+            ],
+            dim=1,
+        )
+
     def parameter_groups(self, settings: TrainingSettings) -> list[dict[str, Any]]:
         """Return parameters by how fast they may move: tables apart from layers.
 
@@ -164,3 +203,10 @@ class TextClassifier(nn.Module):
 def _table(rows: int, size: int) -> nn.Embedding:
     """Return a table; the gradient of a large one names only the rows that a batch holds."""
     return nn.Embedding(rows, size, sparse=rows * size > _LARGE)
+
+
+def make_reader(artifact: Artifact, *, kind: str, device: torch.device) -> ModelReader:
+    """Return the reader of a weights folder of this model."""
+    from nlp.classifier_reader import make_reader as make  # it builds on this module
+
+    return make(artifact, kind=kind, device=device)

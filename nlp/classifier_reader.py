@@ -1,0 +1,195 @@
+"""Outcomes from a text classifier: labels with calibrated confidence, doubt and evidence.
+
+Shapes: G documents of a batch, C parts of them, P pooled vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nlp import evidence
+from nlp.batch import TextBatch, make_batch
+from nlp.calibration import OUT_OF_SCOPE
+from nlp.classifier import Classifier, Probabilities, in_scope, load_classifier
+from nlp.outcome import Evidence, Item, Label, Outcome
+from nlp.sentences import sentences as sentences_of
+from nlp.tokens import spans, words
+from sequence import Padded
+from sequence.artifact import Artifact
+from sequence.buckets import bucketed
+
+ITEMS, STEPS = 128, 16_384  # documents of a batch, and its padded words
+LONGEST_SHOWN = 50_000  # words of a document past which its evidence is of n-grams alone
+
+
+class ClassifierReader:
+    """Reads texts with a text classifier's weights."""
+
+    def __init__(self, classifier: Classifier, *, kind: str) -> None:
+        self.classifier = classifier
+        self.kind = kind
+        config = classifier.config
+        self.scored: Mapping[str, str] = config.get("scored", {})  # head -> what scores 1
+        self.by_sentence: Mapping[str, str] = config.get("by_sentence", {})
+
+    @torch.inference_mode()
+    def read(
+        self, items: Sequence[Item], languages: Sequence[str | None], *, sentences: bool
+    ) -> list[Outcome]:
+        """Return one outcome an item, in order."""
+        classifier = self.classifier
+        texts = [item.text for item in items]
+        whole = [head for head in classifier.heads if head not in self.by_sentence]
+        labels: list[dict[str, Label]] = [{} for _ in items]
+        documents = classifier.lexicon.encode([words(text) for text in texts])
+        lengths = np.array([len(document) for document in documents], dtype=np.int64)
+        for rows in bucketed(lengths, items=ITEMS, steps=STEPS) if whole else []:
+            batch = make_batch(
+                [documents[i] for i in rows],
+                classifier.lexicon,
+                part_length=classifier.part_length,
+            )
+            found = self._labels(batch, [texts[i] for i in rows], whole)
+            for i, answer in zip(rows.tolist(), found, strict=True):
+                labels[i].update(answer)
+        for head, side in self.by_sentence.items():
+            for own, label in zip(labels, self._asked(items, head, side), strict=True):
+                own[head] = label
+        scored = self._sentence_scores(texts) if sentences and self.scored else [()] * len(items)
+        return [self._outcome(*row) for row in zip(items, labels, languages, scored, strict=True)]
+
+    def _outcome(
+        self,
+        item: Item,
+        labels: Mapping[str, Label],
+        language: str | None,
+        sentences: tuple[Mapping[str, Any], ...],
+    ) -> Outcome:
+        config = self.classifier.config
+        return Outcome(
+            kind=self.kind,
+            labels={head: labels[head] for head in self.classifier.heads},
+            entities=(),
+            language=language,
+            model=config["name"],
+            version=str(config["version"]),
+            characters=len(item.text),
+            of=len(item.text),
+            sentences=sentences,
+        )
+
+    def _labels(
+        self, batch: TextBatch, texts: Sequence[str], heads: Sequence[str]
+    ) -> list[dict[str, Label]]:
+        """Return every head's label of each document of a batch, with evidence."""
+        classifier = self.classifier
+        scores, states = classifier.model.scores_and_states(batch, keep=LONGEST_SHOWN)
+        places = [spans(text) for text in texts]
+        starts = np.cumsum(batch.lengths) - batch.lengths
+        labels: list[dict[str, Label]] = [{} for _ in texts]
+        for head in heads:
+            answer = classifier.calibrated(head, scores)
+            added = self._contributions(batch, states, head, answer)
+            for i, text in enumerate(texts):
+                own = added[starts[i] : starts[i] + batch.lengths[i]]
+                shown = () if answer.rejected[i] else evidence.spans_of(own, places[i], text)
+                labels[i][head] = self._label(head, answer, i, shown)
+        return labels
+
+    def _contributions(
+        self, batch: TextBatch, states: Padded | None, head: str, answer: Probabilities
+    ) -> NDArray[np.float64]:
+        classifier = self.classifier
+        inside = in_scope(classifier.heads[head])
+        best = np.array(inside, dtype=np.int64)[answer.values[:, : len(inside)].argmax(1)]
+        fitted = classifier.calibration[head]
+        wanted = evidence.directions(
+            classifier.model, classifier.columns[head], best, (fitted.sequence, fitted.ngrams)
+        )
+        return evidence.contributions(classifier.model, batch, states, wanted)
+
+    def _label(
+        self, head: str, answer: Probabilities, row: int, shown: tuple[Evidence, ...]
+    ) -> Label:
+        """Return one row's answer; what is rejected is said to be out of scope, with doubt."""
+        values = answer.values[row]
+        if answer.rejected[row]:
+            outside = float(values[-1])
+            return Label(OUT_OF_SCOPE, outside, needs_review=True)
+        told = len(values) - (answer.names[-1] == OUT_OF_SCOPE)
+        best = int(values[:told].argmax())
+        confidence = float(values[best])
+        return Label(
+            value=answer.names[best],
+            confidence=confidence,
+            needs_review=confidence < self.classifier.calibration[head].threshold,
+            evidence=shown,
+            score=_side(answer, row, self.scored[head]) if head in self.scored else None,
+        )
+
+    def _asked(self, items: Sequence[Item], head: str, answer: str) -> list[Label]:
+        """Return the label of a head that one sentence can settle: the likeliest sentence's."""
+        pieces: list[str] = []
+        found: list[list[tuple[int, int]]] = []
+        for item in items:
+            start, end = _own_part(item)
+            own = [(start + a, start + b) for a, b in sentences_of(item.text[start:end])]
+            found.append(own or [(0, len(item.text))])
+            pieces.extend(item.text[a:b] for a, b in found[-1])
+        probabilities = self.classifier.calibrated(head, self.classifier.scores(pieces))
+        column = probabilities.names.index(answer)
+        threshold = self.classifier.calibration[head].threshold
+        labels, at = [], 0
+        for own in found:
+            values = probabilities.values[at : at + len(own)]
+            at += len(own)
+            top = int(values[:, column].argmax())
+            best = int(values[top].argmax())
+            confidence = float(values[top, best])
+            shown = (Evidence(*own[top], 1.0),) if best == column else ()
+            labels.append(
+                Label(probabilities.names[best], confidence, confidence < threshold, shown)
+            )
+        return labels
+
+    def _sentence_scores(self, texts: Sequence[str]) -> list[tuple[Mapping[str, Any], ...]]:
+        """Return each sentence's place and score, of the first scored head."""
+        head, side = next(iter(self.scored.items()))
+        found = [sentences_of(text) for text in texts]
+        pieces = [text[a:b] for text, own in zip(texts, found, strict=True) for a, b in own]
+        if not pieces:
+            return [()] * len(texts)
+        answer = self.classifier.calibrated(head, self.classifier.scores(pieces))
+        values = iter(range(len(pieces)))
+        return [
+            tuple(
+                {"start": a, "end": b, "score": round(_side(answer, next(values), side), 4)}
+                for a, b in own
+            )
+            for own in found
+        ]
+
+
+def _side(answer: Probabilities, row: int, side: str) -> float:
+    """Return a two-sided answer as one number: 1 is `side` for certain, -1 the other."""
+    return float(answer.values[row, answer.names.index(side)] * 2 - 1)
+
+
+def _own_part(item: Item) -> tuple[int, int]:
+    """Return where the writer's own words stand: of an email without what it quotes, if known."""
+    reply = (item.mail or {}).get("reply_text")
+    if isinstance(reply, str) and reply.strip():
+        start = item.text.find(reply)
+        if start >= 0:
+            return start, start + len(reply)
+    return 0, len(item.text)
+
+
+def make_reader(artifact: Artifact, *, kind: str, device: torch.device) -> ClassifierReader:
+    """Return a reader of a text classifier's weights."""
+    return ClassifierReader(load_classifier(artifact, device=device), kind=kind)

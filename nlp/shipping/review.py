@@ -1,0 +1,63 @@
+"""weights/review: positive or negative, from films, books, goods and places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nlp.features import FeatureSettings
+from nlp.recipe import Recipe
+from nlp.shipping._making import Shipment, ship
+from nlp.shipping._sources import Row, Source, gather
+
+SIDES = {"pos": "positive", "neg": "negative"}
+
+
+def _side(row: Row) -> dict[str, str]:
+    return {"sentiment": SIDES[row["label"]]}
+
+
+SOURCES = (
+    Source("imdb", _side),
+    Source("sst2", _side),
+    Source("reviews_multidomain", _side),
+    Source("sentences_3domain", _side),
+)
+
+
+def shipment() -> Shipment:
+    """Return what the model is made of."""
+    return Shipment(
+        name="review",
+        kind="review",
+        version="1",
+        heads={"sentiment": ("positive", "negative")},
+        recipe=Recipe(
+            items=64,
+            epochs=5,
+            balance=0.0,
+            features=FeatureSettings(
+                general_words=15_000, document_words=30_000, ngrams=120_000, spelling=False
+            ),
+        ),
+        licence=(
+            "imdb, sst2 and reviews_multidomain: licence not stated at the source (amber); "
+            "sentences_3domain: CC BY 4.0"
+        ),
+        about="""
+Says whether a review is positive or negative, with a score from -1 to 1, for a document and for
+each of its sentences.
+
+Bad at: irony, comparisons ("better than the last one, which was awful"), reviews that weigh both
+sides, texts that are no reviews (it has no "neutral": what it is unsure of needs review), any
+language but English.
+""",
+    )
+
+
+def make(data: Path, vectors: Path, told: Mapping[str, Any]) -> Path:
+    """Write weights/review and return its folder."""
+    heads = ("sentiment",)
+    train, dev = (gather(data, SOURCES, split, heads, told["seed"]) for split in ("train", "dev"))
+    return ship(shipment(), train, dev, vectors, told)
