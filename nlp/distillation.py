@@ -119,7 +119,8 @@ def teach(
         taught[head] = np.full((len(examples), len(names)), np.nan, dtype=np.float32)
         taught[head][rows] = _widened(school.opinion(), seen, len(names))
         extra.append((head, made, _widened(school.label(made), seen, len(names))))
-        ways.append(f"{head}: {_in_words(chosen, len(made))}")
+        also = f"; also on {len(made):,} made-up texts" if made else ""
+        ways.append(f"{head}: {school.way}{also}")
     return Lesson(_joined(examples, taught, extra, heads), "; ".join(ways))
 
 
@@ -158,28 +159,44 @@ class _School:
         self.plan, self.classes, self.encoder = chosen, classes, encoder
         self.cache, self.seed = cache, seed
         self.said: Said = said or (lambda *_: None)
+        self.names: list[str] = []
         self.teachers: list[Callable[[list[str]], Floats]] = []
         self.on_rows: list[Floats] = []  # what is honest to say of the training rows
         self.shares: list[float] = []
         self.heat = 1.0
+        self.way = ""
 
     def prepare(self, texts: list[str], numbers: Ints, dev: list[str], truth: Ints) -> None:
         """Fit every teacher on the rows, then their shares and one temperature on dev."""
         self.said("linear teacher", 0, 1)
         linear = LinearTeacher(texts, numbers, seed=self.seed)
-        self._seat(linear.scores, linear.out_of_fold)
+        self._seat("TF-IDF", linear.scores, linear.out_of_fold)
         if self.plan.way != "linear":
             self._seat_frozen(texts, numbers)
         if self.plan.way == "tuned":
             self._seat_tuned(texts, numbers)
         if len(truth) < LEAST_DEV:
             self.shares = [1 / len(self.teachers)] * len(self.teachers)
+            self.way = f"taught by {', '.join(self.names)}"
             return
         opinions = [teacher(dev) for teacher in self.teachers]
         self.shares = weigh(opinions, truth)
-        self.heat = temperature(blend(opinions, self.shares), truth)
+        together = blend(opinions, self.shares)
+        self.heat = temperature(together, truth)
+        self.way = self._in_words([*opinions, together], truth)
 
-    def _seat(self, teacher: Callable[[list[str]], Floats], on_rows: Floats) -> None:
+    def _in_words(self, opinions: list[Floats], truth: Ints) -> str:
+        """Return who taught, how well each knew dev, and how far it was heard."""
+        right = [f"{(opinion.argmax(1) == truth).mean():.1%}" for opinion in opinions]
+        each = [
+            f"{name} ({hits} of dev, weight {share:.2f})"
+            for name, hits, share in zip(self.names, right, self.shares, strict=False)
+        ]
+        together = f"; together {right[-1]}" if len(each) > 1 else ""
+        return f"taught by {', '.join(each)}{together}"
+
+    def _seat(self, name: str, teacher: Callable[[list[str]], Floats], on_rows: Floats) -> None:
+        self.names.append(name)
         self.teachers.append(teacher)
         self.on_rows.append(on_rows)
 
@@ -194,7 +211,7 @@ class _School:
         def scores(asked: list[str]) -> Floats:
             return fitted.scores(embed(asked, encoder=encoder, windows=windows))
 
-        self._seat(scores, fitted.out_of_fold)
+        self._seat("a frozen sentence encoder", scores, fitted.out_of_fold)
 
     def _seat_tuned(self, texts: list[str], numbers: Ints) -> None:
         from nlp.teacher import SentenceEncoder
@@ -212,7 +229,8 @@ class _School:
         def scores(asked: list[str]) -> Floats:
             return log_softmax(teacher.scores(asked))
 
-        self._seat(scores, scores(texts))
+        name = f"the encoder tuned for {self.plan.epochs} epochs"
+        self._seat(name, scores, scores(texts))
 
     def opinion(self) -> Floats:
         """Return the panel's distribution for each training row."""
@@ -253,12 +271,3 @@ def _joined(
     return Examples(
         texts, labels, {head: np.concatenate(parts) for head, parts in opinions.items()}
     )
-
-
-def _in_words(chosen: Plan, made: int) -> str:
-    taught = {
-        "tuned": f"MiniLM tuned for {chosen.epochs} epochs, MiniLM frozen and TF-IDF taught it",
-        "frozen": "MiniLM frozen and TF-IDF taught it",
-        "linear": "TF-IDF taught it",
-    }[chosen.way]
-    return f"{taught}, also on {made:,} made-up texts" if made else taught
