@@ -18,11 +18,15 @@ def command(data_dir: Path | None, port: int | None, smtp_port: int | None, as_j
 
     Stops on Ctrl-C: work in hand is finished or given back.
     """
+    import io
     import json
+    import sys
 
     from ledger.errors import LedgerError
     from settings import Settings
     from workers.client import configure_logs
+    from workers.embedded import ServerFailed
+    from workers.logs import NeverBlocking
     from workers.parts import CannotStart
     from workers.up import Ready, up
 
@@ -30,7 +34,8 @@ def command(data_dir: Path | None, port: int | None, smtp_port: int | None, as_j
     settings = Settings().model_copy(
         update={name: value for name, value in said.items() if value is not None}
     )
-    configure_logs(settings)
+    sink = NeverBlocking(sys.stderr.fileno())
+    configure_logs(settings, stream=io.TextIOWrapper(io.BufferedWriter(sink)))
 
     def announce(ready: Ready) -> None:
         if as_json:
@@ -40,6 +45,6 @@ def command(data_dir: Path | None, port: int | None, smtp_port: int | None, as_j
 
     click.echo(f"Starting Mailroom in {settings.data_dir} ...", err=True)
     try:
-        up(settings, announce)
-    except (CannotStart, LedgerError) as error:
+        up(settings, announce, sink=sink)
+    except (CannotStart, LedgerError, ServerFailed) as error:
         raise click.ClickException(str(error)) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 
@@ -15,6 +13,9 @@ def command(queues: str | None, name: str) -> None:
 
     Any number may run, on any number of machines.
     """
+    import logging
+    import os
+
     from settings import Settings
     from workers.client import QUEUES, NoAddress, configure_logs
     from workers.worker import UnknownQueue, run_worker
@@ -23,6 +24,9 @@ def command(queues: str | None, name: str) -> None:
     configure_logs(settings)
     wanted = [queue.strip() for queue in queues.split(",")] if queues else list(QUEUES)
     try:
-        sys.exit(run_worker(settings, queues=wanted, name=name))
+        status = run_worker(settings, queues=wanted, name=name)
     except (NoAddress, UnknownQueue) as error:
         raise click.ClickException(str(error)) from error
+    logging.shutdown()
+    # The pool has been joined; at exit Celery would look for it again, for two seconds.
+    os._exit(status)

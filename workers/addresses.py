@@ -71,6 +71,7 @@ def open_ledger(settings: Settings) -> Ledger:
         files_url(settings),
         s3_endpoint=settings.s3_endpoint,
         owed_limit=settings.owed_limit,
+        attempts_allowed=settings.attempts,
     )
 
 

@@ -28,6 +28,7 @@ TURN_SECONDS = {"interactive": 3.0}
 # How long one batch should take: a person's document waits for the one before it
 BATCH_SECONDS = {"interactive": 0.5}
 OTHER_SECONDS = (5.0, 2.0)
+PULSE_PAUSE_SECONDS = 1.0
 # A commit that the ledger cannot take now (disk full, another writer) is tried again so often
 COMMIT_PAUSES = (0.2, 0.5, 1, 2, 5, 5, 10, 10)
 ATTACHMENT_DEPTH = 5  # a mail in a mail in a mail: deeper ones stay in their parent's original
@@ -70,6 +71,8 @@ class Desk:
         self._batch_seconds = BATCH_SECONDS.get(queue, batch)
         self._pace = Pace(self._batch_seconds, most=self._settings.batch_items)
         self._looked_at = 0.0
+        self._beat_at = 0.0
+        self._unsaid = 0
 
     def work(self) -> None:
         """Do what is owed until nothing is, the turn is over, or the worker is to stop."""
@@ -81,18 +84,19 @@ class Desk:
             log.error("ledger_unavailable", queue=self._queue, reason=error.code)
 
     def _take_turn(self) -> None:
-        self._look_after_the_dead()
-        self._beat(0)
         until = time.monotonic() + self._turn_seconds
         while not self._context.stopping:
             claimed = self._claim()
             if not claimed:
-                return
+                break
             self._do(claimed)
             if time.monotonic() > until:
                 if self._outstanding():
                     self._context.ring(self._app, self._queue)
-                return
+                break
+        # After the work, for they are commits, and somebody may wait for what was claimed.
+        self._beat(0)
+        self._look_after_the_dead()
 
     def _claim(self) -> list[Owed]:
         settings = self._settings
@@ -202,7 +206,8 @@ class Desk:
     def _accept_attachments(self, row: Owed, reading: Reading) -> dict[str, str] | None:
         """Keep a mail's attachments as documents of their own; return an error that may pass.
 
-        Their keys are made of the parent and their place in it, so a second run adds nothing.
+        Their keys are made of the parent, their place in it and their bytes: a second run adds
+        nothing.
         """
         if reading.mail is None or not reading.mail.attachments:
             return None
@@ -221,7 +226,7 @@ class Desk:
                     media_type=attachment.type,
                     queue=row.queue,
                     priority=row.priority,
-                    idempotency_key=f"attachment {row.document_id} {place}",
+                    idempotency_key=f"attachment {row.document_id} {place} {attachment.sha256}",
                     parent_id=row.document_id,
                     envelope={"depth": depth},
                 )
@@ -234,7 +239,12 @@ class Desk:
         return self._context.ledger.owed.outstanding(self._queue, up_to=1) > 0
 
     def _beat(self, documents: int) -> None:
-        self._context.ledger.pulses.beat(self._queue, self._context.holder, documents)
+        """Leave a pulse, at most one a second: what came between is counted with the next."""
+        self._unsaid += documents
+        now = time.monotonic()
+        if now - self._beat_at >= PULSE_PAUSE_SECONDS:
+            self._context.ledger.pulses.beat(self._queue, self._context.holder, self._unsaid)
+            self._beat_at, self._unsaid = now, 0
 
     def _look_after_the_dead(self) -> None:
         """Take up what dead processes held, now and then."""

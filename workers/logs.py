@@ -6,12 +6,15 @@ arguments, results or the body of a message are cut here.
 
 from __future__ import annotations
 
+import io
 import logging
+import os
+import select
 import sys
 import traceback
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
@@ -42,6 +45,34 @@ class FirstLineOnly(logging.Filter):
         return True
 
 
+class NeverBlocking(io.RawIOBase):
+    """Writes to a descriptor as long as somebody takes it, and drops what nobody does.
+
+    A program that starts Mailroom and reads only its first line must not bring it to a halt
+    when the pipe is full.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Take the bytes, all of them, whatever becomes of them."""
+        view = memoryview(data).cast("B")
+        # A pipe that select calls writable takes that many bytes without waiting.
+        for start in range(0, len(view), select.PIPE_BUF):
+            try:
+                _, ready, _ = select.select([], [self._descriptor], [], 0)
+                if ready:
+                    os.write(self._descriptor, view[start : start + select.PIPE_BUF])
+            except OSError:  # whoever read it is gone
+                break
+        return len(view)
+
+
 def without_words(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace an exception by its class and where it was raised (a structlog processor).
 
@@ -62,11 +93,16 @@ def without_words(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMa
 
 
 def configure(
-    settings: Settings | None = None, *, log_format: str = "console", log_level: str = "info"
+    settings: Settings | None = None,
+    *,
+    log_format: str = "console",
+    log_level: str = "info",
+    stream: TextIO | None = None,
 ) -> None:
     """Send structlog's and the standard library's messages to standard error in one form.
 
     The settings say which form and from which level on; the two arguments do without them.
+    `stream` takes the place of standard error.
     """
     if settings is not None:
         log_format, log_level = settings.log_format, settings.log_level
@@ -91,7 +127,7 @@ def configure(
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

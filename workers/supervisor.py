@@ -14,13 +14,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from io import RawIOBase
 from pathlib import Path
 from types import FrameType
-from typing import IO
 
 import structlog
 
 from workers.addresses import run_folder
+from workers.logs import NeverBlocking
 from workers.parts import CannotStart, Part
 from workers.process import die_with_parent, identify, remember, remembered
 
@@ -59,12 +60,12 @@ class Supervisor:
         environment: Mapping[str, str],
         *,
         prefix: bool = True,
-        sink: IO[bytes] | None = None,
+        sink: RawIOBase | None = None,
     ) -> None:
         self._folder = run_folder(data_dir)
         self.environment = dict(environment)
         self._prefix = prefix
-        self._sink = sink or sys.stderr.buffer
+        self._sink = sink or NeverBlocking(sys.stderr.fileno())
         self._selector = selectors.DefaultSelector()
         self._running: dict[str, Running] = {}
         self._signals = 0

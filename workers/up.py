@@ -10,8 +10,8 @@ import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import RawIOBase
 from pathlib import Path
-from typing import IO
 
 import structlog
 
@@ -53,7 +53,7 @@ class Ready:
 
 
 def up(
-    settings: Settings, announce: Callable[[Ready], None], *, sink: IO[bytes] | None = None
+    settings: Settings, announce: Callable[[Ready], None], *, sink: RawIOBase | None = None
 ) -> None:
     """Run everything on this machine until SIGINT or SIGTERM.
 
@@ -69,7 +69,7 @@ def up(
         lock.close()
 
 
-def _locked(settings: Settings, announce: Callable[[Ready], None], sink: IO[bytes] | None) -> None:
+def _locked(settings: Settings, announce: Callable[[Ready], None], sink: RawIOBase | None) -> None:
     supervisor = Supervisor(
         settings.data_dir, {}, prefix=settings.log_format == "console", sink=sink
     )

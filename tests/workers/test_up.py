@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -26,10 +28,17 @@ PARTS = {"broker", "results", "scheduler", "worker", "bulk", "web", "gateway"}
 class Up:
     """A running `mailroom up --json`."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str, settings: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.errors = folder.parent / f"{folder.name}.log"
-        environment = {**os.environ, "MAILROOM_PULSE_SECONDS": "1", "MAILROOM_DEVICE": "cpu"}
+        environment = {
+            **os.environ,
+            "MAILROOM_PULSE_SECONDS": "1",
+            "MAILROOM_DEVICE": "cpu",
+            **(settings or {}),
+        }
         with self.errors.open("ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -155,32 +164,47 @@ def test_a_taken_port_is_said_before_anything_starts(tmp_path: Path) -> None:
         up.end()
 
 
-def test_it_stops_cleanly_and_comes_back_with_the_same_token(tmp_path: Path) -> None:
-    """An administrator restarts it: nothing keeps running, nothing is lost, sessions go on."""
-    up = Up(tmp_path / "data")
-    first = up.ready()
-    parts = up.parts()
-    up.process.terminate()
-    assert up.process.wait(90) == 0
-    assert up.process.stdout is not None
-    assert up.process.stdout.read() == "", "one line and nothing else on standard output"
-    up.end()
-    assert not [name for name, identity in parts.items() if identity.alive()]
-    assert not (tmp_path / "data" / "run" / "up.json").exists()
-
-    again = Up(tmp_path / "data")
+def test_a_caller_that_reads_one_line_only_does_not_halt_it(tmp_path: Path) -> None:
+    """Programs start Mailroom, take the address, and never look at standard error again."""
+    inlet, outlet = os.pipe()
+    fcntl.fcntl(outlet, fcntl.F_SETPIPE_SZ, 4096)
+    (tmp_path / "data.log").symlink_to(f"/proc/{os.getpid()}/fd/{outlet}")
+    up = Up(tmp_path / "data", settings={"MAILROOM_LOG_LEVEL": "debug"})
     try:
-        ready = again.ready()
-        assert ready["token"] == first["token"]
-        # and now as the out-of-memory killer does it
-        parts = again.parts()
-        again.process.kill()
-        again.process.wait()
-        third = Up(tmp_path / "data")
-        try:
-            assert read_one(third.ready())["state"] == "done"
-            assert not [name for name, identity in parts.items() if identity.alive()]
-        finally:
-            third.end()
+        ready = up.ready()
+        assert select.select([inlet], [], [], 0)[0], "nothing was said: the test says nothing"
+        for _ in range(3):
+            assert read_one(ready)["state"] == "done"
+        up.process.terminate()
+        assert up.process.wait(60) == 0
     finally:
-        again.end()
+        up.end()
+        os.close(inlet)
+        os.close(outlet)
+
+
+def test_after_a_crash_it_starts_again_and_then_stops_cleanly(tmp_path: Path) -> None:
+    """The out-of-memory killer took it: what was left is ended, documents and token are kept."""
+    crashed = Up(tmp_path / "data")
+    first = crashed.ready()
+    left = crashed.parts()
+    crashed.process.kill()
+    crashed.process.wait()
+    crashed.end()
+
+    up = Up(tmp_path / "data")
+    try:
+        ready = up.ready()
+        assert ready["token"] == first["token"]
+        assert not [name for name, identity in left.items() if identity.alive()]
+        assert read_one(ready)["state"] == "done"
+
+        parts = up.parts()
+        up.process.terminate()
+        assert up.process.wait(90) == 0
+        assert up.process.stdout is not None
+        assert up.process.stdout.read() == "", "one line and nothing else on standard output"
+        assert not [name for name, identity in parts.items() if identity.alive()]
+        assert not (tmp_path / "data" / "run" / "up.json").exists()
+    finally:
+        up.end()
