@@ -7,7 +7,8 @@ label; that is what the confidence is the probability of, fitted on dev.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlp.clauses import Found, Marked, find, overlap
+from nlp.clauses import Found, Marked, find, find_sentences, overlap, sentence_starts
 from nlp.models.span_tagger import SpanTagger
 from nlp.outcome import Entity
 from nlp.tagging import Example, WordNumbers, word_probabilities
@@ -33,7 +34,8 @@ RIGHT = 0.5  # share of the union from which a found stretch counts as right
 class TagCalibration:
     """How strengths become confidences, and from where on a stretch is shown or trusted."""
 
-    seeds: tuple[float, ...]  # of each label: the probability a word needs to begin a stretch
+    seeds: tuple[float, ...]  # of each label: the probability that a stretch needs
+    sentences: tuple[bool, ...]  # of each label: whether its stretches are whole sentences
     slope: float = 1.0
     shift: float = 0.0
     threshold: float = 0.5  # below it a person should look
@@ -72,7 +74,7 @@ class Tagger:
     def find(self, text: str) -> list[Found]:
         """Return the stretches that reach their label's seed, in order of the text."""
         probabilities, spans = self.probabilities(text)
-        return find_seeded(probabilities, spans, self.calibration.seeds)
+        return find_all(ReadText(text, probabilities, spans), self.calibration)
 
     def entities(self, text: str) -> tuple[Entity, ...]:
         """Return the marked stretches of a text, in order, in code points."""
@@ -119,26 +121,47 @@ def load_tagger(source: Path | Artifact, *, device: str | torch.device = "cpu") 
     model.load_state_dict(expand(artifact.tensors))
     model.to(device)
     calibration = dict(config["calibration"])
-    calibration["seeds"] = tuple(calibration["seeds"])
+    for name in ("seeds", "sentences"):
+        calibration[name] = tuple(calibration[name])
     words = artifact.files[VOCABULARY].decode("utf-8", "surrogatepass").split("\n")
     return Tagger(
         model, words, tuple(config["labels"]), TagCalibration(**calibration), dict(artifact.config)
     )
 
 
-def find_seeded(
-    probabilities_TL: NDArray[np.float32],
-    spans: Sequence[tuple[int, int]],
-    seeds: Sequence[float],
-) -> list[Found]:
+@dataclass(frozen=True)
+class ReadText:
+    """A text with every word's probability of every label, and where its words stand."""
+
+    text: str
+    probabilities_TL: NDArray[np.float32]
+    spans: list[tuple[int, int]]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """At which word each sentence begins."""
+        return sentence_starts(self.text, self.spans)
+
+    def find(self, label: int, seed: float, *, sentences: bool) -> list[Found]:
+        """Return the stretches of one label, in order of the text."""
+        column_T = self.probabilities_TL[:, label]
+        if column_T.max(initial=0.0) < seed:
+            return []
+        if sentences:
+            return find_sentences(column_T, self.spans, self.starts, label=label, seed=seed)
+        found = find(column_T[:, None], self.spans, seed=seed, grow=0.8 * seed)
+        return [replace(stretch, label=label) for stretch in found]
+
+
+def find_all(read: ReadText, calibration: TagCalibration) -> list[Found]:
     """Return the stretches of every label at that label's own seed, in order of the text."""
-    found = []
-    for label, seed in enumerate(seeds):
-        column = probabilities_TL[:, label : label + 1]
-        if column.max(initial=0.0) >= seed:
-            for mark in find(column, spans, seed=seed, grow=seed / 2):
-                found.append(Found(mark.start, mark.end, label, mark.strength))
-    return sorted(found, key=lambda mark: (mark.start, mark.end, mark.label))
+    settings = zip(calibration.seeds, calibration.sentences, strict=True)
+    found = [
+        stretch
+        for label, (seed, sentences) in enumerate(settings)
+        for stretch in read.find(label, seed, sentences=sentences)
+    ]
+    return sorted(found, key=lambda stretch: (stretch.start, stretch.end, stretch.label))
 
 
 @dataclass(frozen=True)

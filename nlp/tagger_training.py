@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from nlp import measures
 from nlp.annotations import Annotated, labels_of
-from nlp.clauses import Found, to_words
+from nlp.clauses import to_words
 from nlp.models.span_tagger import SpanTagger
-from nlp.tagger import TagCalibration, Tagger, find_seeded, judge
+from nlp.tagger import ReadText, TagCalibration, Tagger, find_all, judge
 from nlp.tagging import Example, TaggingSettings, TaggingTask, WordNumbers
 from nlp.tokens import normal
 from nlp.vectors import WordVectors
@@ -27,17 +27,18 @@ from nlp.windows import Window, cut
 from sequence.encoder import EncoderConfig
 from sequence.training import History, Progress, TrainingSettings, train
 
-SEEDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8)  # tried for each label on dev
+SEEDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # tried for each label on dev
+SENTENCE = 80  # code points: a label whose stretches are longer as a rule marks whole sentences
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaggerRecipe:
     """Everything that decides what the training of a tagger does, besides its data."""
 
-    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(hidden_size=128))
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(hidden_size=160))
     words: int = 16_000  # at most, by how often they stand in the texts
     dropout: float = 0.4
-    epochs: int = 10
+    epochs: int = 14
     patience: int = 4
     learning_rate: float = 2e-3
     average: float = 0.999
@@ -94,22 +95,29 @@ def train_tagger(
         seed=recipe.seed,
     )
     history = train(model, task, settings, checkpoint=checkpoint, on_step=on_step)
-    tagger = Tagger(model, words, labels, TagCalibration(seeds=(0.5,) * len(labels)))
+    whole = _whole_sentences(rows, labels)
+    start = TagCalibration(seeds=(0.5,) * len(labels), sentences=whole)
+    tagger = Tagger(model, words, labels, start)
     tagger.calibration = calibrate(tagger, dev, recipe.precision)
     return TrainedTagger(tagger, history, measure(tagger, dev))
 
 
 def calibrate(tagger: Tagger, dev: Sequence[Annotated], precision: float) -> TagCalibration:
     """Return each label's best seed, the confidence of a strength, and the threshold of doubt."""
-    read = [tagger.probabilities(row.text) for row in dev]
-    seeds = tuple(_best_seed(i, read, dev, tagger.labels) for i in range(len(tagger.labels)))
+    read = [ReadText(row.text, *tagger.probabilities(row.text)) for row in dev]
+    whole = tagger.calibration.sentences
+    seeds = tuple(
+        _best_seed(i, read, dev, tagger.labels, sentences=whole[i])
+        for i in range(len(tagger.labels))
+    )
+    start = TagCalibration(seeds=seeds, sentences=whole)
     strengths, right = [], []
-    for (probabilities, spans), row in zip(read, dev, strict=True):
-        found = find_seeded(probabilities, spans, seeds)
+    for text, row in zip(read, dev, strict=True):
+        found = find_all(text, start)
         strengths += [stretch.strength for stretch in found]
         right += judge(found, row.marks, tagger.labels).right.tolist()
     slope, shift = _logistic(np.array(strengths), np.array(right))
-    fitted = TagCalibration(seeds=seeds, slope=slope, shift=shift, precision=precision)
+    fitted = replace(start, slope=slope, shift=shift, precision=precision)
     confidences = np.array([fitted.confidence(s) for s in strengths], dtype=np.float32)
     hits = np.array(right, dtype=np.bool_)
     return replace(
@@ -190,22 +198,31 @@ def _examples(
     ]
 
 
+def _whole_sentences(rows: Sequence[Annotated], labels: Sequence[str]) -> tuple[bool, ...]:
+    """Return of each label whether its marks are as long as sentences, by their median."""
+    lengths: dict[str, list[int]] = {label: [] for label in labels}
+    for row in rows:
+        for mark in row.marks:
+            lengths[mark.label].append(mark.end - mark.start)
+    return tuple(float(np.median(lengths[label])) > SENTENCE for label in labels)
+
+
 def _best_seed(
     label: int,
-    read: Sequence[tuple[NDArray[np.float32], list[tuple[int, int]]]],
+    read: Sequence[ReadText],
     dev: Sequence[Annotated],
     labels: Sequence[str],
+    *,
+    sentences: bool,
 ) -> float:
     """Return the seed with the best F1 on dev, drawn towards the middle where dev has little."""
     name = labels[label]
     best, best_score = 0.5, -1.0
     for seed in SEEDS:
         found = right = marked = hit = 0
-        for (probabilities, spans), row in zip(read, dev, strict=True):
+        for text, row in zip(read, dev, strict=True):
             marks = [mark for mark in row.marks if mark.label == name]
-            column = probabilities[:, label : label + 1]
-            one = find_seeded(column, spans, [seed])
-            stretches = [Found(f.start, f.end, label, f.strength) for f in one]
+            stretches = text.find(label, seed, sentences=sentences)
             judged = judge(stretches, marks, labels)
             found, right = found + len(stretches), right + int(judged.right.sum())
             marked, hit = marked + judged.marked, hit + judged.hit

@@ -62,7 +62,7 @@ def ship(
         said=lambda what, done, of: _say(f"{what} {done:,} of {of:,}"),
     )
     trained = train_classifier(
-        lesson.examples, chosen_on, recipe, vectors=found, heads=heads, on_step=_progress
+        lesson.examples, chosen_on, recipe, vectors=found, heads=heads, on_step=say_progress
     )
     classifier = trained.classifier
     scores = _scores(trained, chosen_on)
@@ -175,7 +175,8 @@ def _say(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _progress(at: Progress) -> None:
+def say_progress(at: Progress) -> None:
+    """Write a line now and then; for `train(on_step=...)`."""
     if at.step == at.steps or at.step % 200 == 0:
         best = "" if at.best is None else f", best {at.best:.4f}"
         _say(f"epoch {at.epoch}/{at.epochs}, step {at.step}/{at.steps}, loss {at.loss:.3f}{best}")

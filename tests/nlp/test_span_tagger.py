@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlp.annotations import Annotated, labels_of, read_annotations
-from nlp.clauses import Marked, find, overlap, to_words
+from nlp.clauses import Marked, find, find_sentences, overlap, sentence_starts, to_words
 from nlp.errors import BadFile, NotEnoughData
 from nlp.models.span_tagger import SpanTagger
 from nlp.tagger import TagCalibration, Tagger, judge, load_tagger
@@ -78,6 +78,17 @@ def test_a_window_reads_the_same_alone_and_beside_a_longer_one() -> None:
     alone = word_probabilities(model, [short])
     beside = word_probabilities(model, [short, long])[:5]
     np.testing.assert_allclose(alone, beside, atol=1e-6)
+
+
+def test_whole_sentences_are_found_and_an_abbreviation_ends_none() -> None:
+    """A clause that stops at "Inc." hides what it says."""
+    text = "He sold Acme Inc. shares today. Nobody minded. It rained all day."
+    places = spans(text)
+    starts = sentence_starts(text, places)
+    on = np.array([0.9 if place[0] < text.index("Nobody") else 0.1 for place in places], np.float32)
+    (found,) = find_sentences(on, places, starts, label=0, seed=0.5)
+    assert text[found.start : found.end].startswith("He sold")
+    assert text[found.start : found.end].endswith("today.")
 
 
 def test_overlap_is_the_share_of_the_union() -> None:
@@ -157,7 +168,7 @@ def test_a_tagger_learns_saves_and_reads_the_same(tmp_path: Path) -> None:
 
 def test_a_doubtful_stretch_asks_for_a_person() -> None:
     """A doubt that is not shown is a mistake that nobody looks at."""
-    calibration = TagCalibration(seeds=(0.5,), threshold=0.8)
+    calibration = TagCalibration(seeds=(0.5,), sentences=(False,), threshold=0.8)
     tagger = Tagger(
         SpanTagger(SpanTagger.Config(words=2, labels=1)), ["", "a"], ("A",), calibration
     )
