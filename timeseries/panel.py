@@ -116,13 +116,13 @@ def build_panel(
     _no_new_series(codes, keys, split, roles)
     grid, step = moments.make_grid(time, codes, name=roles.time)
     target = _targets(joined, roles, split)
+    if future is not None and len(future):
+        _after(step, split, joined, roles)
     _no_duplicates(codes, step, joined, roles)
     shape = (len(keys), int(step.max()) + 1)
     y, present = np.full(shape, np.nan), np.zeros(shape, dtype=bool)
     y[codes[:split], step[:split]] = target[:split]
     present[codes, step] = True
-    if future is not None and len(future):
-        _after(step, split, joined, roles)
     panel = Panel(grid, keys, roles.series, y, present, notices=_notices(y, keys))
     panel = _with_known(panel, joined, roles, codes, step, split)
     panel = _with_companions(panel, companions or {}, roles)

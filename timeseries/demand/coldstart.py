@@ -14,6 +14,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 NEIGHBOURS = 15
+SHARPNESS = 4.0  # a neighbour one fact further away counts a fiftieth
 
 
 def cold(panel: Panel, origin: int) -> npt.NDArray[np.bool_]:
@@ -22,8 +23,8 @@ def cold(panel: Panel, origin: int) -> npt.NDArray[np.bool_]:
     return np.isfinite(panel.y[:, : origin + 1]).sum(axis=1) < needed
 
 
-def likeness(panel: Panel, chosen: Ints, among: Ints) -> Ints:
-    """Return, for each chosen series, the most similar ones of `among` by their static facts.
+def likeness(panel: Panel, chosen: Ints, among: Ints) -> tuple[Ints, Floats]:
+    """Return, for each chosen series, the most similar ones of `among`, and how much each counts.
 
     A category that differs counts one, a number by how many spreads it is off, at most one.
     """
@@ -36,7 +37,9 @@ def likeness(panel: Panel, chosen: Ints, among: Ints) -> Ints:
             spread = np.nanstd(values) if np.isfinite(values).any() else 1.0
             apart = np.minimum(np.abs(left - right) / max(float(spread), 1e-9), 1.0)
         distance += np.nan_to_num(apart, nan=0.5)
-    return np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    apart = np.take_along_axis(distance, nearest, axis=1)
+    return nearest, np.exp(-SHARPNESS * (apart - apart[:, :1]))
 
 
 def fill(
@@ -57,16 +60,19 @@ def fill(
     place = np.searchsorted(warm, series[~rows]), np.searchsorted(moments, moment[~rows])
     table[place] = forecast[~rows]
     chosen = np.unique(series[rows])
-    neighbours = likeness(panel, chosen, warm)
+    neighbours, shares = likeness(panel, chosen, warm)
     own_level = _levels(panel, origin)
     found = forecast.copy()
     for i, one in enumerate(chosen):
         like = table[neighbours[i]]
         known = np.isfinite(like)
-        line = np.where(known, like, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        line = np.where(known.any(axis=0), line, like[known].mean() if known.any() else 0.0)
+        share = np.where(known, shares[i][:, None], 0.0)
+        total = np.where(known, like * share, 0.0)
+        line = total.sum(axis=0) / np.maximum(share.sum(axis=0), 1e-12)
+        usual = total.sum() / max(share.sum(), 1e-12)
+        line = np.where(known.any(axis=0), line, usual)
         mine = rows & (series == one)
-        level = _own_share(own_level[one], own_level[warm[neighbours[i]]])
+        level = _own_share(own_level[one], own_level[warm[neighbours[i]]], shares[i])
         found[mine] = level * line[np.searchsorted(moments, moment[mine])]
     return found, rows
 
@@ -79,9 +85,10 @@ def _levels(panel: Panel, origin: int) -> Floats:
     return np.stack([np.where(count > 0, mean, np.nan), count], axis=1)
 
 
-def _own_share(own: Floats, likes: Floats) -> float:
+def _own_share(own: Floats, likes: Floats, share: Floats) -> float:
     """Return by how much the few points a series has stand above or below its likes' mean."""
-    usual = float(np.nanmean(likes[:, 0])) if np.isfinite(likes[:, 0]).any() else 0.0
+    told = np.isfinite(likes[:, 0])
+    usual = float(np.average(likes[told, 0], weights=share[told])) if told.any() else 0.0
     if not np.isfinite(own[0]) or usual <= 0:
         return 1.0
     weight = own[1] / (own[1] + 2)
