@@ -2,8 +2,9 @@
 
 A small model learns a teacher's view from many texts near the real ones (Tang et al. 2019, section
 3.2: masking, replacing and sampling words). Here a word gives way to a near one by its vector,
-words are left out or change places, a text is cut, or goes on as another one does. What such a
-text means is not ours to say: whoever uses it asks a teacher.
+words are left out or change places, a text is cut, or goes on as another one does; a long text
+gives some of its sentences. What such a text means is not ours to say: whoever uses it asks a
+teacher.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ _AMONG = 30_000  # most frequent words: rarer ones are mostly names
 _REPLACED = (0.0, 0.1, 0.2, 0.35)  # shares of words that give way, one picked a text
 _LOST = 0.04
 _SPLICED, _CUT, _SWAPPED = 0.2, 0.1, 0.1  # shares of texts
+LONG = 60  # words: of a longer text, a variant is one to three of its sentences
+_MOST = 50  # words of such a piece
+_ENDS = frozenset(".!?")
 
 
 def neighbours(wanted: Iterable[str], vectors: WordVectors) -> dict[str, list[str]]:
@@ -67,6 +71,8 @@ def _shaped(
     document: list[str], others: Sequence[list[str]], random: np.random.Generator
 ) -> list[str]:
     """Return the words of a text, of a part of it, or of one that ends as another does."""
+    if len(document) > LONG:
+        return _piece(document, random)
     chance = random.random()
     if chance < _SPLICED and len(document) > 3:
         other = others[int(random.integers(len(others)))]
@@ -77,6 +83,17 @@ def _shaped(
         start = int(random.integers(len(document) - size + 1))
         return document[start : start + size]
     return list(document)
+
+
+def _piece(document: list[str], random: np.random.Generator) -> list[str]:
+    """Return one to three sentences of a long text, from a random place of it."""
+    ends = [i + 1 for i, word in enumerate(document) if word in _ENDS]
+    starts = [0, *(end for end in ends if end < len(document) - 3)]
+    start = starts[int(random.integers(len(starts)))]
+    following = [end for end in ends if end > start + 2]
+    wanted = int(random.integers(1, 4))
+    end = following[wanted - 1] if len(following) >= wanted else len(document)
+    return document[start : min(end, start + _MOST)]
 
 
 def _worded(

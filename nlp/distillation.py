@@ -34,13 +34,13 @@ _BLOCK = 8192  # variants labelled between two words of progress
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What a lesson may cost, in tokens; a core reads 11,000 and trains on 3,500 a second."""
+    """What a lesson may cost, in tokens; an idle core reads 11,000 and trains on 3,500 a second."""
 
     tuning: int = 900_000  # of all epochs
     most_epochs: int = 6
     least_epochs: int = 3  # less is not worth it: then the encoder stays frozen
-    labelling: int = 1_400_000  # of variants
-    most_variants: int = 10  # of one text
+    labelling: int = 1_000_000  # of variants
+    most_variants: int = 8  # of one text
     reading: int = 4_000_000  # of a frozen encoder
 
 
@@ -58,6 +58,7 @@ class Plan:
 
     way: str  # the dearest teacher of the panel: "tuned", "frozen" or "linear"
     epochs: int = 0
+    long_share: float = 1.0  # of long texts, how many an epoch of tuning takes
     copies: int = 0  # variants of each text
     windows: int = 1
 
@@ -65,19 +66,37 @@ class Plan:
 def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Plan:
     """Return how to teach texts of so many characters; four and a half make a token.
 
-    A `teacher` asked for by name is given even past the budget, at its least.
+    Long texts may take turns in tuning, so that short ones, which are cheap, are seen more often:
+    but each should be seen. A `teacher` asked for by name is given even past the budget, at its
+    least.
     """
     tokens = np.maximum(3, np.asarray(characters) / 4.5 + 2)
     once = float(np.minimum(tokens, WINDOW).sum())
-    epochs = min(budget.most_epochs, int(budget.tuning // max(1.0, once)))
-    copies = min(budget.most_variants, int(budget.labelling // max(1.0, once)))
     windows = max(1, min(4, int(budget.reading // max(1.0, once))))
-    if teacher == "tuned" or (teacher == "auto" and epochs >= budget.least_epochs):
-        epochs = max(budget.least_epochs, epochs)
-        return Plan(way="tuned", epochs=epochs, copies=copies, windows=windows)
+    copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
+    copies = min(budget.most_variants, copies)
+    epochs, share = _tuning(tokens, once, budget)
+    if teacher == "tuned" or (teacher == "auto" and epochs):
+        epochs = epochs or budget.least_epochs
+        return Plan(way="tuned", epochs=epochs, long_share=share, copies=copies, windows=windows)
     if teacher == "frozen" or (teacher == "auto" and budget.reading >= once):
-        return Plan(way="frozen", copies=copies, windows=windows)
+        short = once / len(tokens) < WINDOW / 3
+        return Plan(way="frozen", copies=copies if short else 0, windows=windows)
     return Plan(way="linear")
+
+
+def _tuning(tokens: NDArray[np.float64], once: float, budget: Budget) -> tuple[int, float]:
+    """Return how many epochs of tuning fit (0: none), and what share of long texts each takes."""
+    epochs = int(budget.tuning // max(1.0, once))
+    if epochs >= budget.most_epochs:
+        return budget.most_epochs, 1.0
+    long = float(np.minimum(tokens[tokens > WINDOW / 2], WINDOW).sum())
+    if long > once / 2:
+        share = (budget.tuning / budget.most_epochs - (once - long)) / long
+        if share * budget.most_epochs >= 1:
+            return budget.most_epochs, min(1.0, share)
+        return 0, 1.0
+    return (epochs, 1.0) if epochs >= budget.least_epochs else (0, 1.0)
 
 
 def teach(
@@ -221,7 +240,12 @@ class _School:
             texts,
             numbers,
             encoder=SentenceEncoder(self.encoder),
-            tuning=Tuning(epochs=self.plan.epochs, window=WINDOW, seed=self.seed),
+            tuning=Tuning(
+                epochs=self.plan.epochs,
+                long_share=self.plan.long_share,
+                window=WINDOW,
+                seed=self.seed,
+            ),
             cache=self.cache,
             progress=lambda done, steps, loss: self.said("teacher learns", done, steps),
         )

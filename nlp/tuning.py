@@ -30,6 +30,7 @@ from nlp.errors import Unfinished
 from nlp.teacher import SentenceEncoder, all_windows, batches, content_key
 from sequence.device import multiplies_bfloat16
 
+KEEP_EVERY = 300.0  # seconds between two checkpoints
 Progress = Callable[[int, int, float], None]  # steps done, steps in all, running loss
 
 
@@ -44,6 +45,7 @@ class Tuning:
     warm_up: float = 0.1  # share of the steps
     batch_size: int = 32
     window: int = 128  # tokens read at once; of a longer text a random window each epoch
+    long_share: float = 1.0  # of texts longer than half a window, how many an epoch takes
     smoothing: float = 0.05  # label smoothing
     seed: int = 0
 
@@ -116,8 +118,9 @@ def tune(
     """Train the encoder on labels and return the teacher.
 
     `targets` are class numbers (N,) or rows of class probabilities (N, C). With `cache`, a finished
-    teacher is kept there under a hash of its inputs and a second call loads it; a call that runs
-    past `seconds` keeps its state there and raises `Unfinished`. `encoder` itself is changed.
+    teacher is kept there under a hash of its inputs and a second call loads it; a call that was
+    killed, or ran past `seconds` (it raises `Unfinished`), is taken up where it last kept its
+    state. `encoder` itself is changed.
     """
     tuning = tuning or Tuning()
     targets_NC = _one_hot(targets)
@@ -156,6 +159,7 @@ class _Run:
         self.teacher, self.tuning, self.targets_NC = teacher, tuning, targets_NC
         self.state = kept.with_suffix(".state") if kept else None
         self.ids = teacher.encoder.token_ids(texts)
+        self.turns = np.random.default_rng((tuning.seed, 3)).random(len(self.ids))
         torch.manual_seed(tuning.seed)
         parameters = teacher.trainable()
         for name, parameter in teacher.named_parameters():
@@ -170,8 +174,8 @@ class _Run:
             weight_decay=tuning.weight_decay,
             fused=True,
         )
-        self.steps_an_epoch = len(self._order(0))
-        self.steps = self.steps_an_epoch * tuning.epochs
+        self.starts = np.cumsum([0, *(len(self._order(i)) for i in range(tuning.epochs))])
+        self.steps = int(self.starts[-1])
         self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
 
     def _rate(self, step: int) -> float:
@@ -184,12 +188,17 @@ class _Run:
     def _order(self, epoch: int) -> list[list[int]]:
         """Return the batches of an epoch: similar lengths together, in random order.
 
-        A little noise on the lengths keeps the same texts from meeting in every epoch.
+        A little noise on the lengths keeps the same texts from meeting in every epoch. Long
+        texts take turns when an epoch takes only a share of them.
         """
         random = np.random.default_rng((self.tuning.seed, epoch))
         lengths = np.array([min(len(ids), self.tuning.window) for ids in self.ids])
         noisy = lengths * random.uniform(0.85, 1.15, len(lengths)) + random.random(len(lengths))
         order = np.argsort(noisy)
+        if self.tuning.long_share < 1:
+            share, turn = self.tuning.long_share, self.turns + epoch * self.tuning.long_share
+            taken = (turn + share).astype(int) > turn.astype(int)
+            order = order[(taken | (lengths <= self.tuning.window / 2))[order]]
         size = self.tuning.batch_size
         groups = [order[i : i + size].tolist() for i in range(0, len(order), size)]
         random.shuffle(groups)
@@ -206,20 +215,26 @@ class _Run:
         return [ids[0], *ids[start : start + room], ids[-1]]
 
     def _upcoming(self, done: int) -> Iterator[tuple[int, list[int], np.random.Generator]]:
-        for epoch in range(done // self.steps_an_epoch, self.tuning.epochs):
+        for epoch in range(self.tuning.epochs):
+            if self.starts[epoch + 1] <= done:
+                continue
             for i, group in enumerate(self._order(epoch)):
-                step = epoch * self.steps_an_epoch + i
+                step = int(self.starts[epoch]) + i
                 if step >= done:
                     yield step, group, np.random.default_rng((self.tuning.seed, 7, step))
 
     def train(self, seconds: float, progress: Progress | None) -> None:
         """Take every step that is left, or raise `Unfinished` with the state kept."""
         done, started, running = self._resume(), time.monotonic(), 0.0
+        kept = started
         self.teacher.train()
         for step, group, random in self._upcoming(done):
             if time.monotonic() - started > seconds:
                 self._keep(step)
                 raise Unfinished(f"Stopped after {step} of {self.steps} steps.")
+            if time.monotonic() - kept > KEEP_EVERY:
+                self._keep(step)
+                kept = time.monotonic()
             pieces = [self._window(self.ids[i], random) for i in group]
             loss = self._step(pieces, self.targets_NC[group])
             running = loss if step == done else 0.98 * running + 0.02 * loss

@@ -94,6 +94,14 @@ def test_more_text_gets_cheaper_teachers() -> None:
     assert plan([60] * 9_000, budget).epochs > plan([60] * 15_000, budget).epochs
 
 
+def test_many_short_texts_among_long_ones_are_still_tuned_on() -> None:
+    """With money for a part of the long texts an epoch, they take turns."""
+    found = plan([1500] * 20_000 + [100] * 8_000, Budget(tuning=6_000_000))
+
+    assert found.way == "tuned"
+    assert 1 <= found.long_share * found.epochs < found.epochs
+
+
 def test_the_better_teacher_is_trusted_more() -> None:
     """Shares follow what dev shows, and an equal pair shares equally."""
     random = np.random.default_rng(0)
@@ -139,6 +147,18 @@ def test_variants_are_seeded_and_come_in_order() -> None:
     assert made != variants(texts, 5, seed=4)
     assert len(made) == 10
     assert all(made)
+
+
+def test_a_long_text_gives_whole_sentences() -> None:
+    """Of a long text a variant is a short piece that starts where a sentence starts."""
+    text = " ".join(f"Start{i} two three four five end ." for i in range(30))
+
+    made = variants([text], 50)
+
+    whole = [piece for piece in made if piece.startswith("Start")]
+    assert len(whole) > 40  # of the others the first word was left out or changed its place
+    assert max(len(piece.split()) for piece in made) <= 50
+    assert len({piece.split()[0] for piece in whole}) > 10
 
 
 def test_words_give_way_to_their_neighbours() -> None:

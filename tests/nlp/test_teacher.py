@@ -14,7 +14,7 @@ pytest.importorskip("transformers", reason="needs the extra train")
 from nlp import teacher
 from nlp.errors import TeacherMissing, Unfinished
 from nlp.teacher import SentenceEncoder, cut, embed, probe
-from nlp.tuning import Tuning, tune
+from nlp.tuning import TunedTeacher, Tuning, _Run, tune
 from sequence.device import multiplies_bfloat16
 
 GOOD = ["a fine warm day", "the day is fine", "warm and kind words", "kind and fine people"]
@@ -169,6 +169,17 @@ def test_a_stopped_run_goes_on_where_it_stopped(folder: Path, tmp_path: Path) ->
 
     assert seen == [8]
     assert [path.suffix for path in tmp_path.iterdir()] == [".safetensors"]
+
+
+def test_long_texts_take_turns(folder: Path) -> None:
+    """With half of the long texts an epoch, two epochs see each of them once, short ones twice."""
+    texts = [" ".join(TEXTS[:4])] * 4 + ["fine day"] * 4
+    tuning = Tuning(epochs=2, batch_size=1, window=20, long_share=0.5)
+    run = _Run(TunedTeacher(SentenceEncoder(folder), 2), texts, torch.eye(2)[LABELS], tuning, None)
+
+    seen = [row for _, group, _ in run._upcoming(0) for row in group]
+
+    assert sorted(seen) == sorted([0, 1, 2, 3] + 2 * [4, 5, 6, 7])
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
