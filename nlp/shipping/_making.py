@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from platformdirs import user_cache_path
 
 from nlp import cards, evaluation, kinds
 from nlp.distillation import Budget, teach
@@ -58,6 +59,7 @@ def ship(
         teacher=recipe.teacher,
         vectors=found,
         budget=shipment.budget,
+        cache=user_cache_path("mailroom") / "teachers",  # hours of work: a killed run goes on
         seed=recipe.seed,
         said=lambda what, done, of: _say(f"{what} {done:,} of {of:,}"),
     )

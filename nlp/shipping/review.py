@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from nlp.distillation import Budget
 from nlp.features import FeatureSettings
 from nlp.recipe import Recipe
 from nlp.shipping._making import Shipment, ship
@@ -41,6 +42,8 @@ def shipment() -> Shipment:
                 general_words=15_000, document_words=30_000, ngrams=120_000, spelling=False
             ),
         ),
+        # an hour of one core for the teacher; of every review some sentences to label
+        budget=Budget(tuning=8_000_000, most_epochs=5, labelling=4_000_000, most_variants=4),
         licence=(
             "imdb, sst2 and reviews_multidomain: licence not stated at the source (amber); "
             "sentences_3domain: CC BY 4.0"
