@@ -67,10 +67,10 @@ def _run(files: tuple[Path, ...], said: dict[str, Any]) -> Answer:
     history = tables.read_history(files)
     chosen = roles.recognise(
         history.table,
-        series=_columns(said["series"]),
+        series=split_columns(said["series"]),
         time=said["time"],
         target=said["target"],
-        known=_columns(said["known"]),
+        known=split_columns(said["known"]),
         companions=history.companions,
     )
     with Said() as progress:
@@ -113,7 +113,8 @@ def _folder(name: str, settings: Any) -> Path:
     return weights.find(name, models_folder(settings))
 
 
-def _columns(text: str | None) -> tuple[str, ...] | None:
+def split_columns(text: str | None) -> tuple[str, ...] | None:
+    """Return the columns that an option names with commas between; None when it was not given."""
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 

@@ -46,6 +46,12 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
     show_default=True,
     help="What is not marked for review should be right so often.",
 )
+@click.option(
+    "--task", type=click.Choice(["demand", "fraud"]), help="Learn from a history, not from texts."
+)
+@click.option("--horizon", type=click.IntRange(1), default=28, help="Demand: steps ahead.")
+@click.option("--gap", type=click.IntRange(0), default=0, help="Demand: steps left out before.")
+@click.option("--delay", type=click.IntRange(0), default=7, help="Fraud: days to a known label.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(name: str, file: Path, as_json: bool, **options: Any) -> None:
     """Train a model NAME on FILE: .jsonl, .jsonl.gz, .csv or .parquet with texts and labels.
@@ -65,6 +71,9 @@ def command(name: str, file: Path, as_json: bool, **options: Any) -> None:
     from workers.addresses import models_folder
 
     settings = Settings()
+    if options["task"]:
+        _train_series(name, file, as_json, options)
+        return
     job = _job(name, file, models_folder(settings), settings.device, options)
     try:
         with _Said() as said:
@@ -80,6 +89,46 @@ def command(name: str, file: Path, as_json: bool, **options: Any) -> None:
         _fail(error, as_json, status=1)
     else:
         _answer(name, result, as_json)
+
+
+def _train_series(name: str, file: Path, as_json: bool, options: dict[str, Any]) -> None:
+    """Fit demand or fraud on a file, or on a folder of tables, and say what came of it."""
+    from commands.demand import Said
+    from nlp import weights
+    from nlp.errors import NameTaken
+    from sequence.device import set_threads
+    from sequence.errors import SequenceError
+    from settings import Settings
+    from timeseries.errors import SeriesError
+    from timeseries.training import train_series
+    from workers.addresses import models_folder
+
+    settings = Settings()
+    try:
+        if name in ("demand", "fraud"):
+            raise NameTaken(f"{name!r} fits on any history: choose another name")
+        version = weights.next_version(name, models_folder(settings))
+        with Said() as progress:
+            found = train_series(
+                options["task"],
+                name,
+                version,
+                (file,),
+                models_folder(settings) / name / version,
+                horizon=options["horizon"],
+                gap=options["gap"],
+                delay=options["delay"],
+                encoder="gru" if options["encoder"] == "bilstm" else options["encoder"],
+                seed=options["seed"],
+                threads=set_threads(settings.threads),
+                on_step=progress,
+            )
+    except (SeriesError, NameTaken, SequenceError, OSError) as error:
+        _fail(error, as_json, status=2)
+    else:
+        click.echo(
+            json.dumps(found) if as_json else f"{name}, version {version}: {found['folder']}"
+        )
 
 
 def _job(name: str, file: Path, models_dir: Path, device: str, options: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -220,19 +220,7 @@ def score_rounds(
     }
 
 
-def score_columns(found: dict[str, Any]) -> Sequence[str]:
-    """Return the measures' names among an evaluation's fields, in the order printed."""
-    wanted = (
-        "mape",
-        "rmspe",
-        "wape",
-        "rmsse",
-        "coverage_80",
-        "coverage_95",
-        "auroc",
-        "average_precision",
-        "card_precision_at_100",
-        "cards_found_within_3",
-        "value_share",
-    )
-    return [name for name in wanted if name in found]
+def figures(found: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation as one flat object of plain JSON values; what is not known is null."""
+    flat = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
+    return dict(measures.plain(flat))

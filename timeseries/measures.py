@@ -5,6 +5,9 @@ Shapes: R rows scored.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -67,6 +70,17 @@ def pinball(truth: Floats, quantile: Floats, level: float) -> float:
     """Return the mean pinball loss of a quantile forecast."""
     error = truth - quantile
     return _mean(np.maximum(level * error, (level - 1) * error))
+
+
+def plain(value: Any) -> Any:
+    """Return measures as JSON knows them: a number that is none becomes null, at any depth."""
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _mean(values: Floats) -> float:

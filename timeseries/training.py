@@ -8,7 +8,7 @@ from typing import Any
 
 from sequence.encoder import EncoderName
 from sequence.training import Progress
-from timeseries import panel, roles, tables
+from timeseries import measures, panel, roles, tables
 from timeseries.errors import BadRequest
 
 Tell = Callable[[str, Progress | None], None]
@@ -40,7 +40,8 @@ def train_series(
         facts = _fraud(name, version, files, folder, delay, encoder, seed, threads, on_step)
     else:
         raise BadRequest(f"task {task!r} is neither demand nor fraud")
-    return {"model": name, "version": version, "task": task, "folder": str(folder), **facts}
+    found = {"model": name, "version": version, "task": task, "folder": str(folder), **facts}
+    return dict(measures.plain(found))
 
 
 def _demand(

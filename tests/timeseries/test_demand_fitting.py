@@ -165,7 +165,7 @@ def test_the_command_writes_forecasts(
     result = CliRunner().invoke(command, sent)
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    written = pl.read_parquet(output)
+    written = pl.read_parquet(tmp_path / "f.parquet")
     assert found["rows"] == len(written)
     assert written["date"].min() > few["date"].max()
     # the southern shop is closed on Sundays, and nobody asks for them

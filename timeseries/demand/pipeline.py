@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from sequence.training import Progress
-from timeseries import intervals, panel, roles
+from timeseries import intervals, measures, panel, roles
 from timeseries.demand import plan as newsvendor
 from timeseries.demand.fitting import DemandSettings, Forecaster, fit
 from timeseries.demand.plan import Costs
@@ -93,7 +93,7 @@ def run(
     table = _table(fitted, whole, origin, series, moment, chosen)
     facts = describe(fitted, whole, costs or Costs())
     facts["notices"] = [*notices, *whole.notices, *fitted.notices]
-    return Answer(table, chosen, fitted, facts)
+    return Answer(table, chosen, fitted, measures.plain(facts))
 
 
 def _split(table: pl.DataFrame, said: Roles) -> tuple[pl.DataFrame, pl.DataFrame | None]:

@@ -13,6 +13,7 @@ import torch
 
 from sequence import Padded
 from sequence.training import Progress
+from timeseries import measures
 from timeseries.fraud import features, protocol, table
 from timeseries.fraud.detector import Detector
 from timeseries.fraud.features import Transactions
@@ -87,7 +88,7 @@ def run(
         "days": daily(transactions, score, alert),
         "model": {"name": model.name, "version": model.version},
     }
-    return Answer(scored, chosen, model, facts)
+    return Answer(scored, chosen, model, measures.plain(facts))
 
 
 def _odds(model: Detector, matrix: Floats, sequences: CardSequences) -> Floats:
