@@ -27,6 +27,8 @@ log = structlog.get_logger(__name__)
 _VERSION_SECONDS = 2.0
 # Codes of the models' room for "it is not here", which trying again does not cure
 NOT_INSTALLED = {"unknown_model", "artifact_missing"}
+# Below this confidence in a recognised kind a person looks
+KIND_DOUBT = 0.6
 # Documents handed to the parser at once; between two such groups a worker may stop.
 _PARSED_TOGETHER = 16
 
@@ -173,18 +175,18 @@ class Readers:
                 found = recognise([_text_of(readings[index]) for index in unknown])
         except TimeIsUp:
             raise
-        except Exception:
-            log.exception("recognition_failed")
-            found = None
-        for place, index in enumerate(unknown):
-            reading = readings[index]
-            if reading is None:
-                continue
-            if found is None:
-                readings[index] = _failed(reading, InternalError())
+        except Exception as error:
+            fault: Fault = InternalError()
+            if getattr(error, "code", "") in NOT_INSTALLED:
+                fault = NoReader("No model that recognises kinds is installed: say the kind.")
             else:
-                kind, confidence = found[place]
-                readings[index] = replace(reading, kind=kind, recognised=float(confidence))
+                log.exception("recognition_failed")
+            for index in unknown:
+                readings[index] = _failed(readings[index] or Reading(), fault)
+            return
+        for index, (kind, confidence) in zip(unknown, found, strict=True):
+            reading = readings[index] or Reading()
+            readings[index] = replace(reading, kind=kind, recognised=float(confidence))
 
     def _apply(self, kind: str, readings: list[Reading]) -> list[Reading]:
         """Run the model of a kind over parsed documents."""
@@ -305,6 +307,8 @@ def _answered(kind: str, reading: Reading, answer: Any) -> Reading:
         outcome["labels"] = {**outcome["labels"], "priority": _priority(outcome, reading)}
     if reading.recognised is not None:
         outcome["kind_confidence"] = round(reading.recognised, 4)
+        if reading.recognised < KIND_DOUBT:
+            outcome["needs_review"] = True
     return replace(reading, outcome=outcome)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import zipfile
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -17,6 +18,16 @@ from tests.workers.waiting import eventually
 pytestmark = pytest.mark.slow
 
 GOOD = "The room was clean and the staff were friendly. I would come again."
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """An installation with a worker and a scheduler, for tests that leave it working."""
+    installation = Installation(tmp_path_factory.mktemp("running"))
+    installation.worker("interactive")
+    installation.scheduler()
+    yield installation
+    installation.close()
 
 
 def texts(count: int) -> list[str]:
@@ -60,28 +71,25 @@ def test_a_worker_killed_in_the_middle_of_a_batch_loses_nothing(mailroom: Instal
     assert_each_finished_once(mailroom, documents)
 
 
-def test_a_killed_child_is_replaced_and_its_documents_taken_up(mailroom: Installation) -> None:
+def test_a_killed_child_is_replaced_and_its_documents_taken_up(running: Installation) -> None:
     """Only the process that read dies: its rows need not wait for their lease to lapse."""
-    documents = [mailroom.accept(text, ring=False) for text in texts(120)]
-    mailroom.worker("interactive")
-    mailroom.scheduler()
-    mailroom.client.ring("interactive")
-    (reader,) = eventually(mailroom.readers)
+    documents = [running.accept(text, ring=False) for text in texts(20)]
+    long = running.accept(GOOD * 40_000)
+    eventually(lambda: running.get(long).state == "running")
+    (reader,) = running.readers()
     os.kill(reader, signal.SIGKILL)
 
-    assert_each_finished_once(mailroom, documents)
+    assert_each_finished_once(running, [*documents, long])
 
 
-def test_a_broker_stopped_and_started_delays_and_loses_nothing(mailroom: Installation) -> None:
+def test_a_broker_stopped_and_started_delays_and_loses_nothing(running: Installation) -> None:
     """Documents are accepted while the broker is away, and read when it is back."""
-    mailroom.worker("interactive")
-    mailroom.scheduler()
-    before = [mailroom.accept(text) for text in texts(50)]
-    mailroom.broker.stop()
-    meanwhile = [mailroom.accept(text) for text in texts(50)]
-    mailroom.broker.start()
+    before = [running.accept(text) for text in texts(50)]
+    running.broker.stop()
+    meanwhile = [running.accept(text) for text in texts(50)]
+    running.broker.start()
 
-    assert_each_finished_once(mailroom, before + meanwhile)
+    assert_each_finished_once(running, before + meanwhile)
 
 
 def test_a_flushed_broker_is_made_good_by_the_scheduler(mailroom: Installation) -> None:
@@ -95,13 +103,11 @@ def test_a_flushed_broker_is_made_good_by_the_scheduler(mailroom: Installation) 
     assert_each_finished_once(mailroom, documents)
 
 
-def test_documents_nobody_rang_for_are_read_all_the_same(mailroom: Installation) -> None:
+def test_documents_nobody_rang_for_are_read_all_the_same(running: Installation) -> None:
     """The process that accepted them died before it rang."""
-    mailroom.worker("interactive")
-    documents = [mailroom.accept(text, ring=False) for text in texts(20)]
-    mailroom.scheduler()
+    documents = [running.accept(text, ring=False) for text in texts(20)]
 
-    assert_each_finished_once(mailroom, documents)
+    assert_each_finished_once(running, documents)
 
 
 def test_a_bell_rung_many_times_reads_once(mailroom: Installation) -> None:
@@ -117,18 +123,17 @@ def test_a_bell_rung_many_times_reads_once(mailroom: Installation) -> None:
     assert_each_finished_once(mailroom, documents)
 
 
-def test_a_document_that_breaks_its_parser_takes_nobody_with_it(mailroom: Installation) -> None:
+def test_a_document_that_breaks_its_parser_takes_nobody_with_it(running: Installation) -> None:
     """A file that unpacks to more than memory is one clear error among answers."""
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("[Content_Types].xml", "<Types/>")
         archive.writestr("word/document.xml", b"<w:t>" + b" " * 400_000_000)
-    bad = mailroom.accept(packed.getvalue(), name="bomb.docx", ring=False)
-    good = [mailroom.accept(text, ring=False) for text in texts(20)]
-    mailroom.worker("interactive")
-    mailroom.client.ring("interactive")
+    bad = running.accept(packed.getvalue(), name="bomb.docx", ring=False)
+    good = [running.accept(text, ring=False) for text in texts(20)]
+    running.client.ring("interactive")
 
-    finished = mailroom.finished([bad, *good])
+    finished = running.finished([bad, *good])
 
     assert finished[0].state == "failed"
     assert finished[0].error is not None
@@ -136,26 +141,24 @@ def test_a_document_that_breaks_its_parser_takes_nobody_with_it(mailroom: Instal
     assert {document.state for document in finished[1:]} == {"done"}
 
 
-def test_a_document_that_kills_its_worker_is_set_aside(mailroom: Installation) -> None:
+def test_a_document_that_kills_its_worker_is_set_aside(running: Installation) -> None:
     """It is tried alone, a bounded number of times, and then shown with its reason and original."""
-    poison = mailroom.accept(GOOD * 40_000, ring=False)
-    good = [mailroom.accept(text, ring=False) for text in texts(20)]
-    mailroom.worker("interactive")
-    mailroom.scheduler()
+    poison = running.accept(GOOD * 40_000, ring=False)
+    good = [running.accept(text, ring=False) for text in texts(20)]
     over = threading.Event()
     kills: list[int] = []
 
     def kill_whoever_reads_it() -> None:
         while not over.wait(0.005):
-            if mailroom.get(poison).state == "running":
-                for reader in mailroom.readers() - set(kills):
+            if running.get(poison).state == "running":
+                for reader in running.readers() - set(kills):
                     os.kill(reader, signal.SIGKILL)
                     kills.append(reader)
 
     killer = threading.Thread(target=kill_whoever_reads_it)
     killer.start()
     try:
-        finished = mailroom.finished([poison, *good])
+        finished = running.finished([poison, *good])
     finally:
         over.set()
         killer.join()
@@ -163,11 +166,11 @@ def test_a_document_that_kills_its_worker_is_set_aside(mailroom: Installation) -
     assert finished[0].state == "failed"
     assert finished[0].error is not None
     assert finished[0].error["code"] == "worker_lost"
-    assert finished[0].attempts == mailroom.settings.attempts == len(kills)
+    assert finished[0].attempts == running.settings.attempts == len(kills)
     assert {document.state for document in finished[1:]} == {"done"}
-    assert mailroom.ledger.documents.original(poison.id, VIEWER)[1] == (GOOD * 40_000).encode()
-    mailroom.ledger.documents.retry(poison.id, VIEWER)
-    assert mailroom.finished([poison])[0].state == "done"
+    assert running.ledger.documents.original(poison.id, VIEWER)[1] == (GOOD * 40_000).encode()
+    running.ledger.documents.retry(poison.id, VIEWER)
+    assert running.finished([poison])[0].state == "done"
 
 
 def test_a_worker_asked_to_stop_gives_back_what_it_has_not_read(mailroom: Installation) -> None:
@@ -191,6 +194,7 @@ def test_a_lease_of_another_machine_lapses_and_is_taken_up(mailroom: Installatio
     (taken,) = mailroom.ledger.owed.claim(
         "interactive", holder="elsewhere/1 7-7 worker", items=1, characters=1000, lease_seconds=3
     )
+
     mailroom.worker("interactive")
     mailroom.scheduler()
 
@@ -199,17 +203,16 @@ def test_a_lease_of_another_machine_lapses_and_is_taken_up(mailroom: Installatio
     assert not late
 
 
-def test_the_same_document_handed_in_twice_is_one(mailroom: Installation) -> None:
+def test_the_same_document_handed_in_twice_is_one(running: Installation) -> None:
     """A client that repeats a request after a timeout gets its first document."""
-    mailroom.worker("interactive")
-    first = mailroom.accept(GOOD, idempotency_key="order 17")
-    second = mailroom.accept(GOOD, idempotency_key="order 17")
+    first = running.accept(GOOD, idempotency_key="order 17")
+    second = running.accept(GOOD, idempotency_key="order 17")
     assert second.id == first.id
     assert second.repeated
-    assert_each_finished_once(mailroom, [first])
+    assert_each_finished_once(running, [first])
 
 
-def test_attachments_become_documents_of_their_own(mailroom: Installation) -> None:
+def test_attachments_become_documents_of_their_own(running: Installation) -> None:
     """A mail's enclosed files are read too; reading the mail again adds none."""
     message = (
         b"From: a@example.org\r\nTo: b@example.org\r\nSubject: Two files\r\n"
@@ -221,21 +224,20 @@ def test_attachments_become_documents_of_their_own(mailroom: Installation) -> No
         b"Content-Disposition: attachment; filename=two.bin\r\n\r\n\x00\x01\x02\x03\xff\xfe\r\n"
         b"--xx--\r\n"
     )
-    mailroom.worker("interactive")
-    parent = mailroom.accept(message, kind=None, name="mail.eml")
-    assert mailroom.finished([parent])[0].state == "done"
+    parent = running.accept(message, kind=None, name="mail.eml")
+    assert running.finished([parent])[0].state == "done"
 
     def enclosed() -> list:
-        return mailroom.ledger.documents.list(VIEWER, parent_id=parent.id).items
+        return running.ledger.documents.list(VIEWER, parent_id=parent.id).items
 
-    children = mailroom.finished(enclosed())
+    children = running.finished(enclosed())
     assert {child.name for child in children} == {"one.txt", "two.bin"}
     assert {child.source for child in children} == {"attachment"}
     states = {child.name: child.state for child in children}
     assert states["two.bin"] == "failed", "what cannot be read is kept and says so"
-    mailroom.ledger.documents.retry(parent.id, VIEWER)
-    mailroom.client.ring("interactive")
-    mailroom.finished([parent])
+    running.ledger.documents.retry(parent.id, VIEWER)
+    running.client.ring("interactive")
+    running.finished([parent])
     assert len(enclosed()) == 2
 
 
