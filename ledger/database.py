@@ -139,7 +139,11 @@ class Database:
 
     def _make_sqlite_engine(self) -> Engine:
         if self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = Path(self.url.database).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            except OSError as error:
+                raise LedgerUnreachable(f"{folder} cannot be made: {error.strerror}") from error
         engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -196,6 +200,8 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _translate(context: ExceptionContext) -> None:
     """Raise our own error where a driver's means one of three things a caller can act on."""
+    if context.is_pre_ping:  # the pool tries the next connection, or a new one
+        return
     original = context.original_exception
     code = getattr(original, "sqlite_errorcode", None)
     state = getattr(original, "sqlstate", None)
@@ -203,14 +209,9 @@ def _translate(context: ExceptionContext) -> None:
         raise StorageFull("the database's disk is full; free some space") from original
     if code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         raise LedgerBusy("another writer holds the database; try again") from original
-    if code == sqlite3.SQLITE_CANTOPEN or (
-        context.is_disconnect
-        or (
-            type(original).__name__ == "OperationalError"
-            and context.engine
-            and context.connection is None
-        )
-    ):
+    # Without a connection of ours it was connecting that failed
+    is_refused = context.connection is None and type(original).__name__ == "OperationalError"
+    if code == sqlite3.SQLITE_CANTOPEN or context.is_disconnect or is_refused:
         raise LedgerUnreachable("the ledger's database does not answer") from original
 
 

@@ -114,6 +114,7 @@ class Folder:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._durable: set[str] = set()
 
     def write(self, name: str, body: bytes) -> None:
         """Write beside, fsync, rename, fsync the folder: a reader sees all or nothing."""
@@ -121,7 +122,6 @@ class Folder:
         incoming = self._folder / INCOMING
         temporary: str | None = None
         try:
-            is_new = not path.parent.is_dir()
             for folder in (incoming, path.parent):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, temporary = tempfile.mkstemp(dir=incoming)
@@ -132,8 +132,9 @@ class Folder:
             os.replace(temporary, path)
             temporary = None
             sync_folder(path.parent)
-            if is_new:
+            if name[:2] not in self._durable:  # its folder may have been made just now
                 sync_folder(self._folder)
+                self._durable.add(name[:2])
         except OSError as error:
             if error.errno in FULL_ERRNO:
                 raise StorageFull("the file store's disk is full; free some space") from error

@@ -223,7 +223,7 @@ def drop(start: str) -> Callable[[dict[str, bytes]], list[tuple[str, bytes]]]:
 
 def repeat(members: dict[str, bytes]) -> list[tuple[str, bytes]]:
     """Return the members with one of them twice."""
-    return [*members.items(), ("manifest.json", b"{}")]
+    return [*members.items(), ("manifest.json", members["manifest.json"])]
 
 
 def flip_file(members: dict[str, bytes]) -> list[tuple[str, bytes]]:

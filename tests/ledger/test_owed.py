@@ -252,6 +252,20 @@ def test_set_aside(ledger: Ledger, viewer: Viewer, clock: Clock) -> None:
     assert ledger.documents.original(killer, viewer)[1] == b"x"
 
 
+def test_leases_of_the_dead_are_released(ledger: Ledger, viewer: Viewer) -> None:
+    """Who knows that a worker died need not wait for its leases; the attempt is counted."""
+    for _ in range(2):
+        accept(ledger, viewer)
+    claim(ledger, "dead", items=1)
+    claim(ledger, "alive", items=1)
+    assert sorted(ledger.owed.holders()) == ["alive", "dead"]
+
+    assert ledger.owed.release(["dead"]) == 1
+
+    assert ledger.owed.holders() == ["alive"]
+    assert [one.attempts for one in claim(ledger)] == [2]
+
+
 def test_one_that_cannot_be_kept_fails_alone(ledger: Ledger, viewer: Viewer) -> None:
     """An outcome that is no JSON is that document's failure, not its batch's."""
     ids = [accept(ledger, viewer) for _ in range(5)]
