@@ -45,7 +45,7 @@ def contributions(
             size = int(pooling.output_size)  # type: ignore[arg-type]
             part = sequence[:, start : start + size]
             added_CT = pooling.contributions(states_CTH, batch.parts_G, part)  # type: ignore[operator]
-            total += added_CT[states_CTH.mask].double().cpu().numpy()
+            total += added_CT[states_CTH.mask].detach().double().cpu().numpy()
             start += size
     if ngrams is not None and model.ngram_table is not None and len(batch.rows_F):
         total += _from_ngrams(model, batch, ngrams)
@@ -96,7 +96,7 @@ def attention(model: TextClassifier, batch: TextBatch, states_CTH: Padded) -> Fl
     for pooling in model.poolings:
         if isinstance(pooling, AdditiveAttention):
             weights_CT = pooling.sequence_weights(states_CTH, batch.parts_G).sum(2)
-            return np.asarray(weights_CT[states_CTH.mask].double().cpu().numpy())
+            return np.asarray(weights_CT[states_CTH.mask].detach().double().cpu().numpy())
     return np.zeros(int(batch.lengths.sum()))
 
 
@@ -123,7 +123,7 @@ def gradients(
         scores_GL = model.head(model.pool(states, batch.parts_G))[:, columns]
         (slope,) = torch.autograd.grad((scores_GL * contrast_GL).sum(), vectors)
         total_CT += (slope * whole_CTD).sum(2) / steps
-    total = np.asarray(total_CT[batch.words_CT.mask].double().numpy())
+    total = np.asarray(total_CT[batch.words_CT.mask].detach().double().numpy())
     if model.ngram_table is not None:  # linear: the integral is the contribution itself
         total = total + _from_ngrams(model, batch, _ngram_direction(model, columns, contrast_GL))
     return total

@@ -138,6 +138,8 @@ def split(
 def class_weights(numbers: NDArray[np.int64], labels: int, power: float) -> Floats:
     """Return a weight for each label: its share to the minus `power`, the mean row's being 1."""
     counts = np.bincount(numbers[numbers >= 0], minlength=labels).astype(np.float64)
+    if not counts.any():  # nothing but a teacher's opinion to learn from
+        return np.ones(labels, dtype=np.float32)
     weights = np.where(counts > 0, np.maximum(counts, 1) ** -power, 1.0)
     mean = (weights * counts).sum() / max(counts.sum(), 1)
     return np.asarray(weights / max(mean, 1e-9), dtype=np.float32)

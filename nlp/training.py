@@ -69,9 +69,13 @@ def train_classifier(
     numbers = {head: truth(examples.labels[head], names) for head, names in heads.items()}
     # made-up texts show what a teacher thinks of words, not which words people use
     written = np.flatnonzero(np.max(list(numbers.values()), axis=0) >= 0)
+    if not len(written):  # nothing but texts that a teacher read
+        written = np.arange(len(examples))
     real = [documents[i] for i in written]
     vocabulary = choose_words(real, vectors, recipe.features)
     alone = next(iter(numbers.values()))[written] if len(heads) == 1 else None
+    if alone is not None and (alone < 0).any():
+        alone = None
     ngrams = choose_ngrams(real, alone, recipe.features)
     torch.manual_seed(recipe.seed)
     model = _build(recipe, heads, len(vocabulary), len(ngrams.keys), vectors)

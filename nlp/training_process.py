@@ -12,6 +12,7 @@ import json
 import resource
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -91,18 +92,10 @@ def main(memory_bytes: int, threads: int) -> None:
         result = train_file(job, said=say)
     except ReadingError as error:
         say({"error": {"type": type(error).__name__, "message": str(error)}})
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "allocate" not in str(error):
-            raise
-        say(
-            {
-                "error": {
-                    "type": "TrainingFailed",
-                    "message": f"training wants more than the {memory_bytes / 1e9:.1f} GB it may "
-                    "have: fewer rows, or MAILROOM_TRAIN_MEMORY_BYTES",
-                }
-            }
-        )
+    except Exception as error:
+        # whoever waits needs an answer; the traceback is for us
+        traceback.print_exc()
+        say({"error": {"type": "TrainingFailed", "message": _failure(error, memory_bytes)}})
     else:
         say(
             {
@@ -115,6 +108,18 @@ def main(memory_bytes: int, threads: int) -> None:
                 }
             }
         )
+
+
+def _failure(error: Exception, memory_bytes: int) -> str:
+    """Return what went wrong as a sentence; memory shows itself in several ways."""
+    words = str(error)
+    signs = ("allocate", "failed to map", "Cannot allocate")
+    if isinstance(error, MemoryError) or any(sign in words for sign in signs):
+        return (
+            f"training wants more than the {memory_bytes / 1e9:.1f} GB it may have: fewer rows, "
+            "or more in MAILROOM_TRAIN_MEMORY_BYTES"
+        )
+    return f"training stopped with a fault of ours ({type(error).__name__})"
 
 
 if __name__ == "__main__":

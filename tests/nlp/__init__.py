@@ -1,0 +1,1 @@
+"""What the room of words promises: offsets, honest doubt, and clear words about bad files."""
