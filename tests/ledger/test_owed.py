@@ -8,8 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from ledger import Finished, Ledger, Viewer
+from ledger import owed as owed_module
 from ledger.rank import AGEING
 from tests.ledger.conftest import OUTCOME, Clock, Place, claim
 
@@ -338,3 +340,14 @@ def test_large_batches(ledger: Ledger, viewer: Viewer) -> None:
     finished = [Finished(one.id, outcome=OUTCOME, text="x") for one in claimed]
     assert len(ledger.owed.finish(finished, holder="worker")) == len(ids)
     assert ledger.documents.counts(viewer)["done"] == len(ids)
+
+
+@pytest.mark.parametrize("place", ["sqlite"], indirect=True)
+def test_a_claim_sorts_nothing(ledger: Ledger) -> None:
+    """However much is owed, the next rows are read in order from an index."""
+    query = owed_module._next("interactive", 1, 3, 128)
+    with ledger.database.reading() as connection:
+        compiled = query.compile(connection, compile_kwargs={"literal_binds": True})
+        plan = connection.execute(text(f"EXPLAIN QUERY PLAN {compiled}")).all()
+    assert "ix_owed_queue_rank_id" in str(plan)
+    assert "TEMP B-TREE" not in str(plan)
