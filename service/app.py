@@ -21,6 +21,7 @@ from service import (
     problems,
     words,
 )
+from service.body import ReadToTheEnd
 from service.parts import Parts, keep
 from service.schemas import Problem
 from settings import Settings
@@ -62,6 +63,7 @@ def create_app(settings: Settings) -> OpenAPI:
     openapi.describe(app)
     app.register_blueprint(health.bp)
     pages.register(app)
+    app.wsgi_app = ReadToTheEnd(app.wsgi_app)  # type: ignore[method-assign]
     if settings.behind_proxy:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1)  # type: ignore[method-assign]
     return app

@@ -4,6 +4,7 @@ ServiceError
 ├── MissingToken          nobody is signed in
 ├── CrossSite             a form that did not come from our own page
 ├── UntrustedHost         a host name this server does not answer to
+├── IncompleteBody        a body that broke off
 ├── MalformedJson         a body that is not JSON
 ├── InvalidRequest        a field that is missing, wrong or too long
 ├── UnknownKind           a document kind that does not exist
@@ -48,6 +49,12 @@ class UntrustedHost(ServiceError):
     code = "untrusted_host"
 
 
+class IncompleteBody(ServiceError):
+    """The body broke off before its announced end, or its chunks are malformed."""
+
+    code = "incomplete_body"
+
+
 class MalformedJson(ServiceError):
     """The body says it is JSON and is not."""
 
@@ -87,6 +94,7 @@ class UnsupportedMediaType(ServiceError):
 # code -> (status, title). Codes of the ledger stand beside our own: a client sees one list.
 PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
+    "incomplete_body": (400, "The request did not arrive whole"),
     "malformed_json": (400, "The body is not valid JSON"),
     "untrusted_host": (400, "This server does not answer to that host name"),
     "missing_token": (401, "A token is needed"),

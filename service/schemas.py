@@ -6,7 +6,7 @@ Offsets (`start`, `end`) count Unicode code points of the document's text.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -160,7 +160,26 @@ class Submission(BaseModel):
     name: str | None = Field(default=None, max_length=255)
 
 
-class SubmissionHeaders(BaseModel):
+class Parameters(BaseModel):
+    """What a view takes from an address or from headers.
+
+    flask-openapi3 asks for the schema at every request, and making it costs more than the
+    rest of the view: it is made once.
+    """
+
+    _schema_made: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the schema; without arguments, the one that was made first."""
+        if args or kwargs:
+            return super().model_json_schema(*args, **kwargs)
+        if "_schema_made" not in cls.__dict__:
+            cls._schema_made = super().model_json_schema()
+        return cls._schema_made
+
+
+class SubmissionHeaders(Parameters):
     """How a submission may be made safe to repeat."""
 
     idempotency_key: str | None = Field(
@@ -173,13 +192,13 @@ class SubmissionHeaders(BaseModel):
     )
 
 
-class DocumentPath(BaseModel):
+class DocumentPath(Parameters):
     """Which document."""
 
     id: str = Field(description="A document's id.")
 
 
-class ListQuery(BaseModel):
+class ListQuery(Parameters):
     """Which documents, and how many."""
 
     # a misspelt filter that is passed over would show the wrong documents
@@ -195,7 +214,7 @@ class ListQuery(BaseModel):
     after: str | None = Field(default=None, max_length=500)
 
 
-class InboundQuery(BaseModel):
+class InboundQuery(Parameters):
     """What a raw message is called."""
 
     model_config = ConfigDict(extra="forbid")

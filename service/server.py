@@ -29,6 +29,7 @@ SILENT_SECONDS = 60  # after which a process whose main loop stands still is rep
 KEPT_OPEN_SECONDS = 15
 BACKLOG = 1024
 
+
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - not a file's name: the place for a heartbeat
 
 

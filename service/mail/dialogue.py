@@ -14,6 +14,7 @@ What differs from aiosmtpd, and why:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -87,11 +88,12 @@ class Dialogue(SMTP):
         """Say goodbye and close, unless a message is in hand: then it ends after its reply."""
         if self.in_hand or self.transport is None:
             return
-        try:
+        # A TLS transport whose peer has just gone fails in ways of its own (AttributeError on
+        # Python 3.11), and one connection's end must not keep the others from theirs.
+        with contextlib.suppress(Exception):
             await self.push(STOPPING)
-        finally:
-            if self.transport is not None:
-                self.transport.close()
+        if self.transport is not None:
+            self.transport.close()
 
     def abort(self) -> None:
         """Close at once; a message without its 250 is its sender's to send again."""

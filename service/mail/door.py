@@ -105,9 +105,9 @@ class Door:
     async def stop(self) -> None:
         """Finish the messages in hand, or cut them off after a while, and commit what was read."""
         self.stopping = True
-        for dialogue in list(self._dialogues):
-            with contextlib.suppress(OSError):
-                await dialogue.stop()
+        goodbyes = [asyncio.create_task(dialogue.stop()) for dialogue in self._dialogues]
+        if goodbyes:
+            await asyncio.wait(goodbyes, timeout=1)  # one that reads nothing is cut off below
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.limits.stop_seconds):
                 while any(dialogue.in_hand for dialogue in self._dialogues):

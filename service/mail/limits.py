@@ -18,7 +18,7 @@ class Limits:
     hops: int = 100  # Received lines past which a mail goes in circles: RFC 5321 6.3
     command_seconds: float = 300.0  # of silence: RFC 5321 4.5.3.2.7
     data_seconds: float = 1200.0  # for one whole message, however slowly it trickles
-    stop_seconds: float = 20.0  # for messages in hand when the gateway is asked to stop
+    stop_seconds: float = 10.0  # for messages in hand; whoever stops us kills soon after
 
 
 class Memory:

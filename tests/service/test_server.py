@@ -96,6 +96,56 @@ def test_a_large_upload_gets_its_answer(client: httpx.Client, size: int) -> None
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
+def test_a_stranger_s_upload_gets_its_answer(client: httpx.Client) -> None:
+    """A wrong token is said before anything is read, and the sender learns that."""
+    headers = {"Authorization": "Bearer mr_wrong"}
+    body = b"x" * 5_000_000
+    answer = client.post("/api/v1/inbound/raw", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "sent"),
+    [
+        ("inbound/raw", "message/rfc822", b"Subject: half of\r\n\r\n"),
+        ("documents", "application/json", b'{"text": "half of it"}  '),
+        (
+            "documents",
+            "multipart/form-data; boundary=b",
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\nhalf',
+        ),
+    ],
+)
+@pytest.mark.parametrize("chunked", [False, True])
+def test_half_a_document_is_none(
+    client: httpx.Client,
+    ledger: Ledger,
+    path: str,
+    content_type: str,
+    sent: bytes,
+    chunked: bool,
+) -> None:
+    """A mail cut off on its way must not be kept, read and answered as if it were whole."""
+    before = ledger.documents.counts(Viewer())["waiting"]
+    head = (
+        f"POST /api/v1/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+        f"Authorization: {client.headers['Authorization']}\r\n"
+    )
+    if chunked:
+        head += "Transfer-Encoding: chunked\r\n\r\n"
+        sent = f"{len(sent):x}\r\n".encode() + sent + b"\r\nnot a length\r\n"
+    else:
+        head += "Content-Length: 5000\r\n\r\n"
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as line:
+        line.settimeout(60)
+        line.sendall(head.encode() + sent)
+        line.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: line.recv(65_536), b""))
+    assert b"400 BAD REQUEST" in answer
+    assert b'"incomplete_body"' in answer
+    assert ledger.documents.counts(Viewer())["waiting"] == before
+
+
 def test_many_hand_in_at_once(client: httpx.Client, ledger: Ledger) -> None:
     """Every 202 is a document of its own in the ledger, however many come together."""
     before = ledger.documents.counts(Viewer())["waiting"]
