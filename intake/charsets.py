@@ -140,11 +140,17 @@ BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
+# Where most letters are beyond ASCII, and nothing says what they are
+GUESSED = [
+    *("cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256", "cp874"),
+    *("gb18030", "big5", "cp932", "euc_jp", "cp949"),
+]
 SAMPLE_BYTES = 20_000  # guessing is slow, and a charset shows itself early
 
 _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NEWLINES = re.compile("\r\n|\r|\u2028|\u2029")
+_ASCII_LETTERS = re.compile(rb"[A-Za-z]")
 _C1_CONTROLS = re.compile("[\x80-\x9f]")
 # As the web reads them: nobody writes these controls, but many a program mislabels windows-1252
 _AS_WINDOWS_1252 = {code: bytes((code,)).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
@@ -193,6 +199,8 @@ def decode(data: bytes, declared: str | None = None) -> str:
         return _decode_latin(data)
     if codec_name == "ascii":
         try:
+            if b"\x1b$" in data:  # Japanese in seven bits, undeclared
+                return data.decode("iso2022_jp_ext")
             return data.decode("utf-8")
         except UnicodeDecodeError:
             return _guess(data)
@@ -254,9 +262,10 @@ def _guess(data: bytes) -> str:
                 continue
     sample = data[:SAMPLE_BYTES]
     beyond_ascii = sum(byte >= 128 for byte in sample)
-    if beyond_ascii * 8 < len(sample):  # a few accents: western text far more often than not
+    letters = len(_ASCII_LETTERS.findall(sample))
+    if beyond_ascii < 0.7 * letters:  # accents among letters: western text far more often than not
         return windows_1252(data)
-    best = from_bytes(sample, chunk_size=256, steps=5).best()
+    best = from_bytes(sample, chunk_size=256, steps=5, cp_isolation=GUESSED).best()
     if best is None:
         return windows_1252(data)
     return data.decode(find_codec(best.encoding) or best.encoding, "replace")

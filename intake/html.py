@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from html import unescape
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -113,6 +114,8 @@ class _Writer:
 
 def render(html: str, mark: Callable[[LexborNode], str | None] | None = None) -> Page:
     """Return the visible text; `mark` may name elements whose place in the text is wanted."""
+    if _is_too_deep(html):
+        return Page(_strip_tags(html), 0)
     tree = LexborHTMLParser(html)
     sheet = "\n".join(node.text() for node in tree.css("style"))
     hidden = hidden_selectors(sheet)
@@ -145,6 +148,28 @@ def render(html: str, mark: Callable[[LexborNode], str | None] | None = None) ->
         (start[0], end[0] if end else writer.length, name) for start, end, name in marks if start
     )
     return Page("".join(writer.pieces), hidden_characters, tuple(sorted(found)))
+
+
+# Elements that need no end tag, or have none
+_OPENED = re.compile(
+    r"<(?!(?:br|img|meta|input|hr|link|col|area|base|wbr|source|embed|param|p|li|td|th|tr|dd|dt"
+    r"|option|thead|tbody|tfoot)\b)[a-z][^\s>/]*",
+    re.IGNORECASE,
+)
+UNCLOSED = 5_000  # elements left open, past which building the tree takes quadratic time
+_UNREAD = re.compile(r"<(script|style|head)\b.*?(?:</\1\s*>|\Z)", re.IGNORECASE | re.DOTALL)
+_TAG = re.compile(r"<[^<>]*>?")
+
+
+def _is_too_deep(html: str) -> bool:
+    opened = sum(1 for _ in _OPENED.finditer(html)) if html.count("<") > UNCLOSED else 0
+    return opened - html.count("</") > UNCLOSED
+
+
+def _strip_tags(html: str) -> str:
+    """Return the text of a page that no browser could show, by its tags alone."""
+    text = unescape(_TAG.sub(" ", _UNREAD.sub(" ", html)))
+    return "\n".join(filter(None, (_BLANKS.sub(" ", line).strip() for line in text.split("\n"))))
 
 
 @dataclass

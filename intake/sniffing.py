@@ -24,7 +24,7 @@ _FRAGMENT = re.compile(
 )
 _HEADER = re.compile(rb"([!-9;-~]{1,76})[ \t]*:")
 _MULTIPART = re.compile(rb"^content-type:\s*(?:multipart|message)/", re.IGNORECASE | re.MULTILINE)
-_MBOX = re.compile(rb">?From \S+")
+_MBOX = re.compile(rb">?From (?![ \t]*:)[^\r\n]+")
 
 KNOWN_HEADERS = frozenset(
     b"""from to cc bcc subject date sender reply-to return-path received message-id in-reply-to
@@ -106,18 +106,23 @@ def _looks_like_mail(head: bytes, *, said_mail: bool) -> bool:
     return mbox or bool(known & _STRONG) or len(known) >= 2
 
 
+TEXT_CONTROLS = frozenset((0, 7, 8, 9, 10, 11, 12, 13, 26, 27))
+
+
 def is_text(body: bytes) -> bool:
     """Say whether these bytes can be characters: hardly a control code among them."""
     if body.startswith((b"\xff\xfe", b"\xfe\xff")):
         return True
     sample = body[:HEAD_BYTES]
     zeros = sample.count(0)
-    if zeros:
+    if zeros > 2 and zeros * 100 > len(sample):
         even, odd = sample[0::2].count(0), sample[1::2].count(0)
         half = len(sample) // 2
         # UTF-16 of western text without its mark: every other byte is nought
         return max(even, odd) > half * 0.6 and min(even, odd) < half * 0.05
-    controls = sum(byte < 32 and byte not in (7, 8, 9, 10, 11, 12, 13, 26, 27) for byte in sample)
+    controls = sum(
+        byte < 32 and byte not in (0, 7, 8, 9, 10, 11, 12, 13, 26, 27) for byte in sample
+    )
     return controls * 50 <= len(sample)
 
 

@@ -10,6 +10,8 @@ from intake.mail.encoded_words import decode_words
 _PLAIN_NAME = re.compile(r"[\w !#$%&'*+/=?^`{|}~.-]*\Z")
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"@]{1,200}@[^\s<>()\[\],;:\"@]{1,255}")
 _BLANKS = re.compile(r"\s+")
+_PARENTHESIS = re.compile(r"\\.|[()]", re.DOTALL)
+_WORD = re.compile(r"=\?[^?\s]{1,60}\?[BbQq]\?[^?]{0,1000}\?=")
 MOST = 2_000  # addresses of one field
 
 
@@ -52,6 +54,8 @@ class _Token:
 def _split(text: str) -> list[list[_Token]]:
     """Return the tokens of each mailbox; a group's name is dropped."""
     boxes: list[list[_Token]] = [[]]
+    comments = _ends_of_comments(text)
+    unclosed: set[str] = set()  # signs that nothing closes from here on
     place, start = 0, 0
 
     def add_text(end: int) -> None:
@@ -60,19 +64,19 @@ def _split(text: str) -> list[list[_Token]]:
 
     while place < len(text):
         character = text[place]
-        closing = {'"': _end_of_quote, "(": _end_of_comment, "<": _end_of_angle}.get(character)
         word_end = _end_of_word(text, place) if text.startswith("=?", place) else None
         if word_end:
             place = word_end
             continue
-        if closing is not None:
-            end = closing(text, place)
+        if character in KINDS and character not in unclosed:
+            end = _end_of_token(text, place, comments)
             if end is None:
+                if character != "(":
+                    unclosed.add(character)
                 place += 1
                 continue
             add_text(place)
-            kind = {'"': "quoted", "(": "comment", "<": "angle"}[character]
-            boxes[-1].append(_Token(kind, text[place + 1 : end]))
+            boxes[-1].append(_Token(KINDS[character], text[place + 1 : end]))
             place = start = end + 1
         elif character in ",;":
             add_text(place)
@@ -87,13 +91,26 @@ def _split(text: str) -> list[list[_Token]]:
     return [tokens for tokens in boxes if tokens]
 
 
+KINDS = {'"': "quoted", "(": "comment", "<": "angle"}
+
+
+def _end_of_token(text: str, place: int, comments: dict[int, int]) -> int | None:
+    match text[place]:
+        case '"':
+            return _end_of_quote(text, place)
+        case "<":
+            return _end_of_angle(text, place)
+        case _:
+            return comments.get(place)
+
+
 def _opens_group(text: str, start: int, place: int, tokens: list[_Token]) -> bool:
     return "@" not in text[start:place] and not any(token.kind == "angle" for token in tokens)
 
 
 def _end_of_word(text: str, place: int) -> int | None:
     """Return the end of an encoded word: commas and quotes in it divide nothing."""
-    match = re.compile(r"=\?[^?\s]{1,60}\?[BbQq]\?[^?]{0,1000}\?=").match(text, place)
+    match = _WORD.match(text, place)
     return match.end() if match else None
 
 
@@ -109,17 +126,16 @@ def _end_of_quote(text: str, place: int) -> int | None:
     return None
 
 
-def _end_of_comment(text: str, place: int) -> int | None:
-    depth = 0
-    while place < len(text):
-        if text[place] == "\\":
-            place += 2
-            continue
-        depth += (text[place] == "(") - (text[place] == ")")
-        if depth == 0:
-            return place
-        place += 1
-    return None
+def _ends_of_comments(text: str) -> dict[int, int]:
+    """Return where each parenthesis that is closed is closed; those within another stand too."""
+    ends: dict[int, int] = {}
+    opened: list[int] = []
+    for match in _PARENTHESIS.finditer(text):
+        if match[0] == "(":
+            opened.append(match.start())
+        elif match[0] == ")" and opened:
+            ends[opened.pop()] = match.start()
+    return ends
 
 
 def _end_of_angle(text: str, place: int) -> int | None:
@@ -176,7 +192,7 @@ def _tidy_address(address: str, default: str | None) -> str:
 
 def _tidy_name(name: str, default: str | None) -> str:
     name = decode_words(_BLANKS.sub(" ", name), default=default)
-    name = _BLANKS.sub(" ", name).strip()
+    name = _BLANKS.sub(" ", name).strip(" <>")
     while len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
         name = name[1:-1].strip()
     return name

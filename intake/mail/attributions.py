@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from intake.mail.phrases import any_of, pattern
 
@@ -41,6 +42,7 @@ _ADDRESS = re.compile(r"[^\s<>()\[\]]{1,100}@[^\s<>()\[\]]{1,200}")
 _STARTS_WITH_DATE = re.compile(r"[\"(\[]?(?:[^\W\d]{2,12}\.?,?\s+){0,2}\d{1,4}\b")
 _END = re.compile(r"[:：](?:\s*[*_]{1,2})?\s*\Z|[-–—=]{2,}\s*\Z")
 _AFTER_TRIM = " :：-–—=*_"
+_LAST_CHARACTERS = frozenset(":：->=–—)]")
 LINES = 6  # over which one attribution may be wrapped
 CHARACTERS = 400
 AFTER_VERB = 160  # "Am … schrieb Ada Lovelace <ada@example.org>:"
@@ -58,6 +60,8 @@ def find_attribution(lines: list[str], place: int) -> Attribution | None:
     """Return the lines from `place` on that introduce a quote ("On … wrote:"), or None."""
     text = ""
     found: Attribution | None = None
+    if not any(map(_may_end, lines[place : place + LINES])):
+        return None
     for count in range(min(LINES, len(lines) - place)):
         line = _core(lines[place + count])
         if count and (not line or lines[place + count].lstrip().startswith(">")):
@@ -67,12 +71,19 @@ def find_attribution(lines: list[str], place: int) -> Attribution | None:
         text = f"{text} {line}".strip()
         if len(text) > CHARACTERS:
             break
-        certain = _says_who_wrote(text)
+        certain = _says_who_wrote(text) if _may_end(lines[place + count]) else None
         if certain is not None:
             found = Attribution(count + 1, certain)
             if certain or _END.search(text):
                 break
     return found
+
+
+@lru_cache(maxsize=256)  # each line is asked about once for every line above it
+def _may_end(line: str) -> bool:
+    """Say whether an attribution may end with this line: in a colon, an address or a verb."""
+    tail = line.rstrip(" \t*_\xa0")[-50:]
+    return tail[-1:] in _LAST_CHARACTERS or _VERB.search(tail) is not None
 
 
 def _core(line: str) -> str:

@@ -152,7 +152,7 @@ def _is_placeholder(plain: str, rich: str) -> bool:
     plain = plain.strip()
     if not plain:
         return True
-    if len(plain) > PLACEHOLDER_CHARACTERS or len(plain) > len(rich):
+    if len(plain) > PLACEHOLDER_CHARACTERS:
         return False
     return _PLACEHOLDER.search(plain) is not None and " ".join(plain.split()) not in " ".join(
         rich.split()
@@ -180,21 +180,21 @@ def _says_the_same(one: str, other: str) -> bool:
 
 def unflow(text: str, *, delete_space: bool = False) -> str:
     """Return format=flowed text (RFC 3676) with its soft line ends undone."""
-    lines: list[str] = []
+    paragraphs: list[list[str]] = []
     depth = -1  # of quotes in the paragraph being joined; -1 when none is open
     for raw in text.split("\n"):
         stripped = raw.lstrip(">")
         level = len(raw) - len(stripped)
         line = stripped.removeprefix(" ")  # the blank that stuffing put there
         soft = line.endswith(" ") and line not in ("-- ", "- ") and bool(line.strip())
-        body = line[:-1] if soft and delete_space else line
-        if depth == level and lines and line != "-- ":
-            lines[-1] += body
+        if depth == level and line != "-- ":
+            paragraphs[-1].append(line)
         else:
-            kept = raw[: len(raw) - len(stripped)] + stripped if level else body
-            lines.append(kept[:-1] if level and soft and delete_space else kept)
+            paragraphs.append([raw if level else line])
+        if soft and delete_space:
+            paragraphs[-1][-1] = paragraphs[-1][-1][:-1]
         depth = level if soft else -1
-    return "\n".join(lines)
+    return "\n".join(map("".join, paragraphs))
 
 
 def _strip_enriched(text: str) -> str:

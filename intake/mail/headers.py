@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 
 from intake.mail.encoded_words import header_text, raw_text
 
+HEADER_BYTES = 1_000_000  # of one block; fields beyond are skipped
+FIELD_BYTES = 300_000  # of one field's value
+
+_BLANK_LINE = re.compile(rb"(?:\r\n|\r|\n)[ \t]*(?:\r\n|\r|\n)")
 _LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n|\Z)")
 _FIELD = re.compile(rb"([!-9;-~]{1,998})[ \t]*:[ \t]*")
 _LIKELY_FIELD = re.compile(rb"[A-Za-z][A-Za-z0-9_-]{0,75}:(?:[ \t]|\r|\n|\Z)")
-_MBOX = re.compile(rb">?From [^\r\n]*")
+_MBOX = re.compile(rb">?From (?![ \t]*:)[^\r\n]+")
 
 
 @dataclass
@@ -63,8 +67,11 @@ def read_headers(data: memoryview, *, top: bool = False) -> tuple[Headers, int]:
     headers = Headers()
     place = _skip_to_headers(data, headers) if top else 0
     values: list[tuple[str, list[bytes]]] = []
-    lines = _lines(data, place)
-    for start, end, line in lines:
+    for start, end, line in _lines(data, place):
+        if start > HEADER_BYTES:  # nobody reads that much: on to the body
+            blank = _BLANK_LINE.search(data, start - 1)
+            place = blank.end() if blank else len(data)
+            break
         if not line.strip(b" \t"):
             if line and values and _folds_on(data, end):
                 continue
@@ -88,7 +95,9 @@ def read_headers(data: memoryview, *, top: bool = False) -> tuple[Headers, int]:
         else:
             place = start
             break
-    headers.fields = [(name, b" ".join(value).strip(b" \t")) for name, value in values]
+    headers.fields = [
+        (name, b" ".join(value)[:FIELD_BYTES].strip(b" \t")) for name, value in values
+    ]
     return headers, place
 
 

@@ -8,6 +8,7 @@ import re
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 )
+_SUSPECT = re.compile(rb"[^A-Za-z0-9+/=\s]")
 _BASE64_TAIL = re.compile(rb"[A-Za-z0-9+/]+={0,2}\Z")
 _UU_BEGIN = re.compile(rb"^begin(?:-base64)? +([0-7]{3,4}) +([^\r\n]{1,255})\r?\n", re.MULTILINE)
 
@@ -32,27 +33,32 @@ def decode_base64(data: bytes) -> tuple[bytes, bytes]:
     Characters outside the alphabet are skipped, a last group cut short gives what it holds, and
     a second encoded run after a padded one is read on, as some mailers join runs.
     """
-    packed = data.translate(None, _NOT_BASE64)
+    end = _footer_start(data)
+    encoded, footer = data[:end], data[end:]
+    packed = encoded.translate(None, _NOT_BASE64)
     if b"=" not in packed.rstrip(b"="):
-        return _decode_group(packed.rstrip(b"=")), b""
-    decoded: list[bytes] = []
-    footer: list[bytes] = []
-    padded = False
-    run: list[bytes] = []
+        return _decode_group(packed.rstrip(b"=")), footer
+    runs = re.split(rb"=+", packed)
+    return b"".join(map(_decode_group, runs)), footer
+
+
+def _footer_start(data: bytes) -> int:
+    """Return where encoded bytes end and a mailing list's footer begins, or their length.
+
+    That is at a line that cannot be base64, below an empty line or below padding.
+    """
+    if not _SUSPECT.search(data):
+        return len(data)
+    place = characters = 0
+    closed = False
     for line in data.splitlines(keepends=True):
         text = line.strip()
-        if footer or (padded and not _may_continue(text)):
-            if text or footer:
-                footer.append(line)
-            continue
-        for piece in re.split(rb"=+", text.translate(None, _NOT_BASE64.replace(b"=", b""))):
-            run.append(piece)
-            if b"=" in text:
-                decoded.append(_decode_group(b"".join(run)))
-                run.clear()
-        padded = padded or text.endswith(b"=")
-    decoded.append(_decode_group(b"".join(run)))
-    return b"".join(decoded), b"".join(footer)
+        if closed and text and characters and characters % 4 == 0 and not _may_continue(text):
+            return place
+        closed = not text or text.endswith(b"=")
+        characters += len(text)
+        place += len(line)
+    return len(data)
 
 
 def _may_continue(line: bytes) -> bool:
@@ -103,6 +109,8 @@ def _decode_uu(data: bytes, start: int) -> tuple[bytes | None, int]:
             return b"".join(pieces), min(place, len(data))
         if line.strip() in (b"", b"`"):
             continue
+        if _UU_BEGIN.match(line + b"\n"):  # another file begins where this one has not ended
+            return None, start
         try:
             pieces.append(binascii.a2b_uu(line))
         except binascii.Error:
