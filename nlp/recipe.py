@@ -48,4 +48,6 @@ class Recipe:
             return self.epochs
         by_words = 30_000_000 // max(1, words)
         by_steps = 6_000 * self.items // max(1, rows)
-        return int(min(max(4, min(by_words, by_steps)), 60))
+        # eight for what a teacher labelled: on banking77 dev still rose after four
+        least = max(4, min(8, by_words, 700_000 // max(1, rows)))
+        return int(min(max(least, min(by_words, by_steps)), 60))
