@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sequence import Padded
@@ -22,8 +24,10 @@ from timeseries.fraud.reasons import explain
 from timeseries.fraud.sequences import KEPT, STEP_SIZE
 from timeseries.fraud.stateful import REMEMBERED, State
 
-SHIPPED = Path(__file__).parent.parent.parent / "weights" / "fraud"
+BATCH = 1024  # transactions that the network reads at once
+SHIPPED = Path(__file__).parent.parent.parent / "weights" / "fraud-demonstration"
 Item = Mapping[str, Any]
+Floats = npt.NDArray[np.float64]
 
 
 def score(
@@ -49,8 +53,27 @@ def score(
     known: Mapping[str, Any] = states or {}
     cards: dict[str, State] = dict(known.get("cards", {}))
     terminals: dict[str, State] = dict(known.get("terminals", {}))
-    answers = [_answer(item, cards, terminals, model) for item in transactions]
+    taken = [_take(item, cards, terminals, model) for item in transactions]
+    asked = [one for one in taken if isinstance(one, _Asked)]
+    # no state depends on a score: the model reads all of them at once
+    scored = iter(_score(model, asked))
+    answers = [next(scored) if isinstance(one, _Asked) else one for one in taken]
     return {"scores": answers, "states": {"cards": cards, "terminals": terminals}}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A transaction whose features are known and whose score is not yet."""
+
+    number: str
+    row: Floats  # its features
+    before: torch.Tensor  # KEPT x STEP_SIZE
+    shown: list[str]  # the transactions before, oldest first
+
+    @property
+    def found(self) -> dict[str, float]:
+        """The features by name."""
+        return dict(zip(NAMES, self.row.tolist(), strict=True))
 
 
 @lru_cache(maxsize=1)
@@ -59,9 +82,10 @@ def shipped() -> Detector:
     return detectors.load(SHIPPED)
 
 
-def _answer(
+def _take(
     item: Item, cards: dict[str, State], terminals: dict[str, State], model: Detector
-) -> dict[str, Any]:
+) -> dict[str, Any] | _Asked:
+    """Count an item into the states; return what to ask the model, or the answer itself."""
     try:
         if not isinstance(item, Mapping):
             raise BadRequest("a transaction is an object with its fields")
@@ -80,9 +104,10 @@ def _answer(
             return {"transaction_id": number, "learned": True}
         amount = _amount(item.get("amount"))
         _in_order(card, number, seconds)
-        answer, card, terminal = _score(model, card, terminal, number, seconds, amount)
-        cards[card_id], terminals[terminal_id] = card, terminal
-        return answer
+        asked, cards[card_id], terminals[terminal_id] = _observe(
+            model, card, terminal, number, seconds, amount
+        )
+        return asked
     except SeriesError as error:
         return {"error": error.to_json()}
 
@@ -125,40 +150,57 @@ def _ratio(card: State, number: str) -> float:
     return next((entry[1] for entry in card["recent"] if entry[0] == number), 1.0)
 
 
-def _score(
+def _observe(
     model: Detector, card: State, terminal: State, number: str, seconds: int, amount: float
-) -> tuple[dict[str, Any], State, State]:
-    before, shown = _before(card, seconds)
+) -> tuple[_Asked, State, State]:
+    before = _before(card, seconds)
+    shown = [str(entry[0]) for entry in card["steps"]]
     found, card, terminal = stateful.observe(
         card, terminal, seconds=seconds, amount=amount, delay=model.delay
     )
-    row = np.array([found[name] for name in NAMES])
-    odds, weights = model.log_odds(row[None], before)
-    chance = 1 / (1 + math.exp(-min(max(float(odds[0]), -50.0), 50.0)))
-    alert = chance >= model.threshold
-    answer: dict[str, Any] = {
-        "transaction_id": number,
-        "score": round(chance, 6),
-        "alert": alert,
-        "ratio": round(found["ratio"], 4),
-        "reasons": explain(model, row, before, float(odds[0])) if alert else [],
-        "history": [
-            {"transaction_id": past, "weight": round(float(weight), 4)}
-            for past, weight in zip(shown, weights[0], strict=False)
-        ],
-        "model": {"name": model.name, "version": model.version},
-    }
     step = [number, seconds, *stateful.step(found)]
     card["steps"] = [*card["steps"], step][-KEPT:]
     card["recent"] = [*card["recent"], [number, found["ratio"]]][-REMEMBERED:]
-    return answer, card, terminal
+    row = np.array([found[name] for name in NAMES])
+    return _Asked(number, row, before, shown), card, terminal
 
 
-def _before(card: State, seconds: int) -> tuple[Padded, list[str]]:
+def _before(card: State, seconds: int) -> torch.Tensor:
     """Return the card's last transactions as the network reads them, oldest first."""
-    values = torch.zeros(1, KEPT, STEP_SIZE)
+    values = np.zeros((KEPT, STEP_SIZE), dtype=np.float32)
     for i, entry in enumerate(card["steps"]):
-        values[0, i, :-1] = torch.tensor(entry[2:])
-        values[0, i, -1] = math.log1p((seconds - entry[1]) / DAY)
-    length = torch.tensor([len(card["steps"])])
-    return Padded(values, length), [str(entry[0]) for entry in card["steps"]]
+        values[i, :-1] = entry[2:]
+        values[i, -1] = math.log1p((seconds - entry[1]) / DAY)
+    return torch.from_numpy(values)
+
+
+def _score(model: Detector, asked: list[_Asked]) -> Iterator[dict[str, Any]]:
+    """Yield an answer each, in order."""
+    for start in range(0, len(asked), BATCH):
+        batch = asked[start : start + BATCH]
+        lengths = torch.tensor([len(one.shown) for one in batch])
+        before = Padded(torch.stack([one.before for one in batch]), lengths)
+        odds, weights = model.log_odds(np.stack([one.row for one in batch]), before)
+        for one, odd, paid in zip(batch, odds.tolist(), weights, strict=True):
+            yield _answer(model, one, odd, paid)
+
+
+def _answer(model: Detector, one: _Asked, odds: float, paid: Floats) -> dict[str, Any]:
+    chance = 1 / (1 + math.exp(-min(max(odds, -50.0), 50.0)))
+    alert = chance >= model.threshold
+    reasons = []
+    if alert:
+        before = Padded(one.before.unsqueeze(0), torch.tensor([len(one.shown)]))
+        reasons = explain(model, one.row, before, odds)
+    return {
+        "transaction_id": one.number,
+        "score": round(chance, 6),
+        "alert": alert,
+        "ratio": round(one.found["ratio"], 4),
+        "reasons": reasons,
+        "history": [
+            {"transaction_id": past, "weight": round(float(weight), 4)}
+            for past, weight in zip(one.shown, paid, strict=False)
+        ],
+        "model": {"name": model.name, "version": model.version},
+    }

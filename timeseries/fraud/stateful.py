@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from timeseries.fraud import features
 from timeseries.fraud.features import (
     CLIP,
@@ -182,7 +184,5 @@ def _learn_amount(card: State, amount: float) -> None:
 
 def step(found: dict[str, float]) -> list[float]:
     """Return what the sequence model keeps of a transaction with these features."""
-    import numpy as np
-
     row = np.array([[found[name] for name in NAMES]])
     return [round(float(value), 5) for value in features.steps(row)[0]]
