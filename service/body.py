@@ -44,7 +44,7 @@ class WholeBody(io.RawIOBase):
             return 0
         try:
             chunk = self.stream.read(wanted)
-        except (OSError, ParseException) as error:  # a connection that broke, or chunks that are none
+        except (OSError, ParseException) as error:  # the line broke, or chunks that are none
             raise IncompleteBody("The request did not arrive whole. Send it again.") from error
         if self.left is not None:
             self.left -= len(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from typing import Any
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
@@ -42,6 +43,7 @@ def front() -> str:
         kinds=parts().client.kinds(),
         hints=HINTS,
         samples=SAMPLES.values(),
+        once=secrets.token_hex(16),
         **listing({}, limit=LATEST),
     )
 
@@ -132,7 +134,23 @@ def brought() -> list[tuple[bytes, str, str]]:
 def kept(body: bytes, name: str, media_type: str) -> Document:
     """Keep one document that a person handed in on the page."""
     kind = request.form.get("kind") or None
-    return submit(body, viewer=viewer(), source="web", kind=kind, name=name, media_type=media_type)
+    return submit(
+        body,
+        viewer=viewer(),
+        source="web",
+        kind=kind,
+        name=name,
+        media_type=media_type,
+        idempotency_key=once(body, kind),
+    )
+
+
+def once(body: bytes, kind: str | None) -> str | None:
+    """Return a key that makes a second click on the same form the same document."""
+    mark = request.form.get("once", "")[:50]
+    if not mark or not (mark.isascii() and mark.isalnum()):
+        return None
+    return f"page {mark} {hashlib.sha256(f'{kind} '.encode() + body).hexdigest()}"
 
 
 def place_of(document: Document) -> str:

@@ -197,6 +197,16 @@ def test_several_files_and_a_text_in_one_form(person: Person, ledger: Ledger) ->
     assert b"three\nlines" in bodies
 
 
+def test_a_second_click_makes_no_second_document(person: Person, ledger: Ledger) -> None:
+    """Who clicks twice, or goes back and sends again, finds one document; another text is new."""
+    once = re.search(r'name="once" value="(\w+)"', person.client.get("/").text)
+    assert once
+    for text in ("Lovely room.", "Lovely room.", "Cold room."):
+        assert person.post("/documents", text=text, once=once[1]).status_code == 303
+    person.post("/documents", text="Lovely room.", once=once[1], kind="review")
+    assert len(ledger.documents.list(Viewer()).items) == 3
+
+
 def test_one_bad_file_does_not_keep_the_others_out(person: Person, ledger: Ledger) -> None:
     """What can be taken is taken, and the page names what was not."""
     files = [(io.BytesIO(b"good"), "good.txt"), (io.BytesIO(b""), "empty.txt")]
