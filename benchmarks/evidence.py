@@ -43,16 +43,14 @@ def explain(
     if method == "gradients":
         return evidence.gradients(model, batch, columns, answers)
     with torch.inference_mode():
-        _, states = model.scores_and_states(batch, keep=10**7)
+        _, told = model.scores_and_states(batch, keep=10**7)
         if method == "attention":
             return (
-                np.zeros(len(document))
-                if states is None
-                else evidence.attention(model, batch, states)
+                np.zeros(len(document)) if told is None else evidence.attention(model, batch, told)
             )
         fitted = classifier.calibration[head]
         wanted = evidence.directions(model, columns, answers, (fitted.sequence, fitted.ngrams))
-        return evidence.contributions(model, batch, states, wanted)
+        return evidence.contributions(model, batch, told, wanted)
 
 
 def probabilities(

@@ -16,10 +16,10 @@ from nlp import evidence
 from nlp.batch import TextBatch, make_batch
 from nlp.calibration import OUT_OF_SCOPE
 from nlp.classifier import Classifier, Probabilities, in_scope, load_classifier
+from nlp.models.text_classifier import Told
 from nlp.outcome import Evidence, Item, Label, Outcome
 from nlp.sentences import sentences as sentences_of
 from nlp.tokens import spans, words
-from sequence import Padded
 from sequence.artifact import Artifact
 from sequence.buckets import bucketed
 
@@ -88,13 +88,13 @@ class ClassifierReader:
     ) -> list[dict[str, Label]]:
         """Return every head's label of each document of a batch, with evidence."""
         classifier = self.classifier
-        scores, states = classifier.model.scores_and_states(batch, keep=LONGEST_SHOWN)
+        scores, told = classifier.model.scores_and_states(batch, keep=LONGEST_SHOWN)
         places = [spans(text) for text in texts]
         starts = np.cumsum(batch.lengths) - batch.lengths
         labels: list[dict[str, Label]] = [{} for _ in texts]
         for head in heads:
             answer = classifier.calibrated(head, scores)
-            added = self._contributions(batch, states, head, answer)
+            added = self._contributions(batch, told, head, answer)
             for i, text in enumerate(texts):
                 own = added[starts[i] : starts[i] + batch.lengths[i]]
                 shown = () if answer.rejected[i] else evidence.spans_of(own, places[i], text)
@@ -102,7 +102,7 @@ class ClassifierReader:
         return labels
 
     def _contributions(
-        self, batch: TextBatch, states: Padded | None, head: str, answer: Probabilities
+        self, batch: TextBatch, told: Told | None, head: str, answer: Probabilities
     ) -> NDArray[np.float64]:
         classifier = self.classifier
         inside = in_scope(classifier.heads[head])
@@ -111,7 +111,7 @@ class ClassifierReader:
         wanted = evidence.directions(
             classifier.model, classifier.columns[head], best, (fitted.sequence, fitted.ngrams)
         )
-        return evidence.contributions(classifier.model, batch, states, wanted)
+        return evidence.contributions(classifier.model, batch, told, wanted)
 
     def _label(
         self, head: str, answer: Probabilities, row: int, shown: tuple[Evidence, ...]

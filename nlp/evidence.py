@@ -11,15 +11,17 @@ Shapes: G documents, C parts, T words, L labels, P pooled vector, N words of all
 
 from __future__ import annotations
 
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from nlp.batch import TextBatch
-from nlp.models.text_classifier import TextClassifier
+from nlp.models.text_classifier import TextClassifier, Told
 from nlp.outcome import Evidence
-from sequence import Padded
 from sequence.pooling import AdditiveAttention
 
 Floats = NDArray[np.float64]
@@ -27,34 +29,46 @@ MOST = 8  # words shown at most
 SHARE = 0.75  # of what spoke for the answer, after which no further word is shown
 
 
+class Directions(NamedTuple):
+    """What of a document's vectors speaks for its answer."""
+
+    sequence: Tensor | None  # (G, P), of the pooled states
+    ngrams: Tensor | None  # (G, V), of the n-gram vectors; None: the table holds scores
+    columns: slice  # of the head's labels among all
+    answers: NDArray[np.int64]  # (G,), places within the columns
+    scale: float  # of the n-gram branch
+
+
 def contributions(
     model: TextClassifier,
     batch: TextBatch,
-    states_CTH: Padded | None,
-    directions: tuple[Tensor | None, Tensor | None],
+    told: Told | None,
+    directions: Directions,
 ) -> Floats:
     """Return what each word of all documents adds to its document's answer (N,).
 
     `directions` are, for each branch, what of its pooled vector speaks for the answer (G, ...).
     """
-    sequence, ngrams = directions
     total = np.zeros(int(batch.lengths.sum()))
-    if states_CTH is not None and sequence is not None:
+    if told is not None and directions.sequence is not None:
         start = 0
-        for pooling in model.poolings:
+        mask = told.states.mask
+        for pooling, parts in zip(model.poolings, told.parts, strict=True):
             size = int(pooling.output_size)  # type: ignore[arg-type]
-            part = sequence[:, start : start + size]
-            added_CT = pooling.contributions(states_CTH, batch.parts_G, part)  # type: ignore[operator]
-            total += added_CT[states_CTH.mask].detach().double().cpu().numpy()
+            part = directions.sequence[:, start : start + size]
+            added_CT = pooling.contributions(  # type: ignore[operator]
+                told.states, parts, batch.parts_G, part
+            )
+            total += added_CT[mask].detach().double().cpu().numpy()
             start += size
-    if ngrams is not None and model.ngram_table is not None and len(batch.rows_F):
-        total += _from_ngrams(model, batch, ngrams)
+    if model.ngram_table is not None and len(batch.rows_F):
+        total += _from_ngrams(model, batch, directions)
     return total
 
 
 def directions(
     model: TextClassifier, columns: slice, answers: NDArray[np.int64], scales: tuple[float, float]
-) -> tuple[Tensor | None, Tensor | None]:
+) -> Directions:
     """Return what speaks for each document's answer against the mean of the other labels'.
 
     `answers` (G,) are places within `columns`; `scales` are the branches' calibration.
@@ -66,20 +80,27 @@ def directions(
     if model.head is not None:
         sequence = scales[0] * contrast_GL @ model.head.weight[columns].detach().cpu()
     if model.ngram_head is not None:
-        ngrams = scales[1] * contrast_GL @ model.ngram_head.weight[columns].detach().cpu()
-    elif model.ngram_table is not None:
-        ngrams = torch.zeros(len(answers), model.labels)
-        ngrams[:, columns] = scales[1] * contrast_GL
-    return sequence, ngrams
+        ngrams = contrast_GL @ model.ngram_head.weight[columns].detach().cpu()
+    return Directions(sequence, ngrams, columns, answers, scales[1])
 
 
-def _from_ngrams(model: TextClassifier, batch: TextBatch, direction_GV: Tensor) -> Floats:
+def _from_ngrams(model: TextClassifier, batch: TextBatch, wanted: Directions) -> Floats:
     """Return what the n-grams of each word add: a pair's half and half to its two words."""
     if model.ngram_table is None:
         return np.zeros(len(batch.distinct))
-    vectors_FV = model.ngram_table.weight[batch.rows_F].detach()
-    wanted_FV = direction_GV[torch.from_numpy(batch.documents_F)]
-    added = ((vectors_FV * wanted_FV).sum(1) * batch.weights_F).double().numpy()
+    table = model.ngram_table.weight.detach()
+    if wanted.ngrams is not None:
+        vectors_FV = table[batch.rows_F]
+        found = (vectors_FV * wanted.ngrams[torch.from_numpy(batch.documents_F)]).sum(1)
+        each = found.numpy()
+    else:
+        # scores straight from the table: the answer's column against the mean of the others
+        rows, columns = batch.rows_F.numpy(), wanted.columns
+        own = table.numpy()[rows, columns.start + wanted.answers[batch.documents_F]]
+        others = max(1, columns.stop - columns.start - 1)
+        whole = _row_sums(model.ngram_table, columns)[rows]
+        each = own * (1 + 1 / others) - whole / others
+    added = wanted.scale * each.astype(np.float64) * batch.weights_F.numpy()
     single, paired = ~batch.pairs_F, batch.pairs_F
     distinct = int(batch.distinct.max(initial=-1)) + 1
     of_word = np.bincount(batch.sources_F[single], added[single], minlength=distinct)
@@ -91,12 +112,26 @@ def _from_ngrams(model: TextClassifier, batch: TextBatch, direction_GV: Tensor) 
     return total
 
 
-def attention(model: TextClassifier, batch: TextBatch, states_CTH: Padded) -> Floats:
+_sums: WeakKeyDictionary[nn.Module, dict[tuple[int, int], NDArray[np.float32]]] = (
+    WeakKeyDictionary()
+)
+
+
+def _row_sums(table: nn.Embedding, columns: slice) -> NDArray[np.float32]:
+    """Return the sum of each row's columns: worked out once a model, for it never changes."""
+    known = _sums.setdefault(table, {})
+    key = (columns.start, columns.stop)
+    if key not in known:
+        known[key] = table.weight[:, columns].detach().sum(1).numpy()
+    return known[key]
+
+
+def attention(model: TextClassifier, batch: TextBatch, told: Told) -> Floats:
     """Return the attention each word of all documents gets (N,); zeros without such a pooling."""
-    for pooling in model.poolings:
+    for pooling, parts in zip(model.poolings, told.parts, strict=True):
         if isinstance(pooling, AdditiveAttention):
-            weights_CT = pooling.sequence_weights(states_CTH, batch.parts_G).sum(2)
-            return np.asarray(weights_CT[states_CTH.mask].detach().double().cpu().numpy())
+            weights_CT = pooling.sequence_weights(parts, batch.parts_G).sum(2)
+            return np.asarray(weights_CT[told.states.mask].detach().double().cpu().numpy())
     return np.zeros(int(batch.lengths.sum()))
 
 
@@ -125,16 +160,8 @@ def gradients(
         total_CT += (slope * whole_CTD).sum(2) / steps
     total = np.asarray(total_CT[batch.words_CT.mask].detach().double().numpy())
     if model.ngram_table is not None:  # linear: the integral is the contribution itself
-        total = total + _from_ngrams(model, batch, _ngram_direction(model, columns, contrast_GL))
+        total = total + _from_ngrams(model, batch, directions(model, columns, answers, (1.0, 1.0)))
     return total
-
-
-def _ngram_direction(model: TextClassifier, columns: slice, contrast_GL: Tensor) -> Tensor:
-    if model.ngram_head is not None:
-        return contrast_GL @ model.ngram_head.weight[columns].detach()
-    direction = torch.zeros(len(contrast_GL), model.labels)
-    direction[:, columns] = contrast_GL
-    return direction
 
 
 def spans_of(

@@ -43,11 +43,11 @@ def language_of(text: str) -> str | None:
     if not words:
         return None
     english = sum(word.lower() in _ENGLISH for word in words)
-    letters = len(_LETTER.findall(text))
     if english >= 3 and english * 8 >= len(words):
         return "en"
     if english * 4 >= len(words) and english:
         return "en"
+    letters = len(_LETTER.findall(text))
     latin = len(_LATIN.findall(text))
     language, certainty = _identifier().classify(text)
     if letters and latin * 2 < letters:

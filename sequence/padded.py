@@ -52,8 +52,17 @@ class Padded:
         """Return other values of the same sequences: the lengths stay."""
         return Padded(values, self.lengths)
 
+    @cached_property
+    def full(self) -> bool:
+        """Whether no row has padding: known on a CPU only, for looking would stop a GPU."""
+        if self.values.device.type != "cpu" or not len(self.lengths):
+            return False
+        return int(self.lengths.min()) == self.values.shape[1]
+
     def cleared(self) -> Padded:
         """Return the same sequences with zeros in the padding, whatever stood there."""
+        if self.full:
+            return self
         extra = (1,) * (self.values.dim() - 2)
         return self.with_values(
             self.values.masked_fill(~self.mask.view(*self.mask.shape, *extra), 0)

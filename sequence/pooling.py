@@ -29,6 +29,7 @@ class Summary(NamedTuple):
 
     values: Tensor
     log_mass: Tensor | None = None  # (B, K): log of the sum of the weights before the softmax
+    chosen: Tensor | None = None  # which step a feature is from (B, H), or weights (B, T, K)
 
     @classmethod
     def joined(cls, parts: Sequence[Summary]) -> Summary:
@@ -71,14 +72,20 @@ class Pooling(nn.Module):
 
     def pool_parts(self, x_CTH: Padded, counts: Tensor) -> Tensor:
         """Return one vector a sequence whose steps stand in `counts` rows one after the other."""
-        parts = self.summarise(x_CTH)
-        return parts.values if len(counts) == len(x_CTH) else self.merge(parts, counts)
+        return self.merged(self.summarise(x_CTH), counts)
 
-    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+    def merged(self, parts: Summary, counts: Tensor) -> Tensor:
+        """Return one vector a sequence from what its parts say."""
+        return parts.values if len(counts) == len(parts.values) else self.merge(parts, counts)
+
+    def contributions(
+        self, x_CTH: Padded, parts: Summary, counts: Tensor, direction_GV: Tensor
+    ) -> Tensor:
         """Return what each step adds to <direction, pooled vector>, (C, T); padding adds nothing.
 
         Every pooling here weighs or selects steps, so that the contributions of a sequence add
-        up to its pooled vector's product with the direction exactly.
+        up to its pooled vector's product with the direction exactly. `parts` is what `summarise`
+        said of the same steps.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot say what a step adds")
 
@@ -131,7 +138,9 @@ class LastState(Pooling):
         last_GH = parts.values[ends_G, : self.forward_size]
         return torch.cat([last_GH, parts.values[starts_G, self.forward_size :]], dim=1)
 
-    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+    def contributions(
+        self, x_CTH: Padded, parts: Summary, counts: Tensor, direction_GV: Tensor
+    ) -> Tensor:
         """Return all of it at the last step, of a backward half at the first."""
         ends_G = counts.cumsum(0) - 1
         starts_G = ends_G - counts + 1
@@ -157,7 +166,9 @@ class Mean(Pooling):
         lengths_B1 = x_BTH.lengths.clamp_min(1).unsqueeze(1).to(x_BTH.values.dtype)
         return Summary(x_BTH.cleared().values.sum(1) / lengths_B1, lengths_B1.log())
 
-    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+    def contributions(
+        self, x_CTH: Padded, parts: Summary, counts: Tensor, direction_GV: Tensor
+    ) -> Tensor:
         """Return each step's product with the direction over the sequence's length."""
         group_C = _groups(counts)
         total_G = torch.zeros_like(counts).index_add(0, group_C, x_CTH.lengths)
@@ -177,25 +188,31 @@ class Max(Pooling):
         """Return the maxima of every row."""
         if x_BTH.values.shape[1] == 0:
             return Summary(x_BTH.values.new_zeros(len(x_BTH), self.output_size))
-        filled = x_BTH.values.masked_fill(~x_BTH.mask.unsqueeze(2), _LOWEST)
-        return Summary(filled.amax(1) * (x_BTH.lengths > 0).unsqueeze(1))
+        filled = x_BTH.values
+        if not x_BTH.full:
+            filled = filled.masked_fill(~x_BTH.mask.unsqueeze(2), _LOWEST)
+        top_BH, step_BH = filled.max(1)
+        return Summary(top_BH * (x_BTH.lengths > 0).unsqueeze(1), chosen=step_BH)
 
     def merge(self, parts: Summary, counts: Tensor) -> Tensor:
         """Return the maxima over a sequence's parts."""
         return _segment_max(parts.values, _groups(counts), len(counts))
 
-    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+    def contributions(
+        self, x_CTH: Padded, parts: Summary, counts: Tensor, direction_GV: Tensor
+    ) -> Tensor:
         """Return, at each step, the features whose maximum stands there."""
-        group_C = _groups(counts)
-        filled = x_CTH.values.masked_fill(~x_CTH.mask.unsqueeze(2), _LOWEST)
-        top_CH, step_CH = filled.max(1)
-        best_GH = _segment_max(top_CH, group_C, len(counts))
-        here_CH = top_CH == best_GH[group_C]
-        if len(counts) < len(x_CTH):  # of parts with the same maximum the first counts
-            here_CH = _first_only(here_CH, counts)
-        added_CH = torch.where(here_CH, top_CH * direction_GV[group_C], 0.0)
         added_CT = x_CTH.values.new_zeros(x_CTH.values.shape[:2])
-        return added_CT.scatter_add(1, step_CH, added_CH).masked_fill(~x_CTH.mask, 0)
+        if parts.chosen is None:
+            return added_CT
+        if len(counts) == len(x_CTH):
+            return added_CT.scatter_add(1, parts.chosen, parts.values * direction_GV)
+        group_C = _groups(counts)
+        best_GH = _segment_max(parts.values, group_C, len(counts))
+        # of parts with the same maximum the first counts
+        here_CH = _first_only(parts.values == best_GH[group_C], counts)
+        added_CH = torch.where(here_CH, parts.values * direction_GV[group_C], 0.0)
+        return added_CT.scatter_add(1, parts.chosen, added_CH).masked_fill(~x_CTH.mask, 0)
 
 
 class _Attention(Pooling):
@@ -214,7 +231,10 @@ class _Attention(Pooling):
 
     def masked_scores(self, x_BTH: Padded) -> Tensor:
         """Return the scores, lowest in the padding: no softmax gives it weight."""
-        return self.scores(x_BTH).masked_fill(~x_BTH.mask.unsqueeze(2), _LOWEST)
+        scores_BTK = self.scores(x_BTH)
+        return (
+            scores_BTK if x_BTH.full else scores_BTK.masked_fill(~x_BTH.mask.unsqueeze(2), _LOWEST)
+        )
 
     def weights(self, x_BTH: Padded) -> Tensor:
         """Return how much of each head's attention every step gets (B, T, K): sums to 1."""
@@ -230,28 +250,33 @@ class _Attention(Pooling):
         scores_BTK = self.masked_scores(x_BTH)
         log_mass_BK = torch.logsumexp(scores_BTK.float(), dim=1).to(scores_BTK.dtype)
         weights_BTK = torch.exp(scores_BTK - log_mass_BK.unsqueeze(1))
-        weights_BTK = weights_BTK.masked_fill(~x_BTH.mask.unsqueeze(2), 0)
-        return Summary(self.values(x_BTH, weights_BTK), log_mass_BK)
+        if not x_BTH.full:
+            weights_BTK = weights_BTK.masked_fill(~x_BTH.mask.unsqueeze(2), 0)
+        return Summary(self.values(x_BTH, weights_BTK), log_mass_BK, weights_BTK)
 
-    def sequence_weights(self, x_CTH: Padded, counts: Tensor) -> Tensor:
+    def sequence_weights(self, parts: Summary, counts: Tensor) -> Tensor:
         """Return the attention of every step among all steps of its sequence (C, T, K)."""
-        scores_CTK = self.masked_scores(x_CTH)
-        mass_CK = torch.logsumexp(scores_CTK, dim=1)
-        if len(counts) < len(x_CTH):
-            group_C = _groups(counts)
-            top_GK = _segment_max(mass_CK, group_C, len(counts))
-            sums_GK = torch.zeros_like(top_GK).index_add(
-                0, group_C, torch.exp(mass_CK - top_GK[group_C])
-            )
-            mass_CK = (top_GK + sums_GK.clamp_min(1e-9).log())[group_C]
-        weights_CTK = torch.exp(scores_CTK - mass_CK.unsqueeze(1))
-        return weights_CTK.masked_fill(~x_CTH.mask.unsqueeze(2), 0)
+        if parts.chosen is None or parts.log_mass is None:
+            raise TypeError("no summary of an attention")
+        if len(counts) == len(parts.values):
+            return parts.chosen
+        group_C = _groups(counts)
+        top_GK = _segment_max(parts.log_mass, group_C, len(counts))
+        mass_CK = torch.exp(parts.log_mass - top_GK[group_C])
+        sums_GK = torch.zeros_like(top_GK).index_add(0, group_C, mass_CK)
+        return parts.chosen * (mass_CK / sums_GK.clamp_min(1e-9)[group_C]).unsqueeze(1)
 
-    def contributions(self, x_CTH: Padded, counts: Tensor, direction_GV: Tensor) -> Tensor:
+    def contributions(
+        self, x_CTH: Padded, parts: Summary, counts: Tensor, direction_GV: Tensor
+    ) -> Tensor:
         """Return each step's attention times its product with the direction, over the heads."""
-        weights_CTK = self.sequence_weights(x_CTH, counts)
+        weights_CTK = self.sequence_weights(parts, counts)
         heads = weights_CTK.shape[2]
-        direction_CKV = direction_GV[_groups(counts)].unflatten(1, (heads, -1))
+        direction_CV = direction_GV[_groups(counts)]
+        if heads == 1:
+            products_CT = torch.bmm(x_CTH.cleared().values, direction_CV.unsqueeze(2)).squeeze(2)
+            return weights_CTK.squeeze(2) * products_CT
+        direction_CKV = direction_CV.unflatten(1, (heads, -1))
         slices_CTKV = self.slices(x_CTH.values, heads)
         products_CTK = (slices_CTKV * direction_CKV.unsqueeze(1)).sum(3)
         return (weights_CTK * products_CTK).sum(2).masked_fill(~x_CTH.mask, 0)

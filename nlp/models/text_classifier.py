@@ -44,6 +44,13 @@ class Scores(NamedTuple):
         return torch.stack([branch for branch in self if branch is not None]).sum(0)
 
 
+class Told(NamedTuple):
+    """What was found on the way to the scores: evidence is made of it."""
+
+    states: Padded  # of every word of every part (C, T, H)
+    parts: list[Summary]  # what each pooling chose among them
+
+
 class TextClassifier(nn.Module):
     """Class scores of every head for a batch of documents."""
 
@@ -142,8 +149,8 @@ class TextClassifier(nn.Module):
         pooled_GP = self.pool(self.states(batch), batch.parts_G)
         return Scores(self.head(self.dropout(pooled_GP)), ngrams)
 
-    def scores_and_states(self, batch: TextBatch, *, keep: int) -> tuple[Scores, Padded | None]:
-        """Return what `forward` does, and the states behind it, for reading only.
+    def scores_and_states(self, batch: TextBatch, *, keep: int) -> tuple[Scores, Told | None]:
+        """Return what `forward` does, and what is behind it, for reading only.
 
         The encoder goes over the parts in slices, so that a document of any length is read in
         bounded memory; states of more than `keep` words are let go (None).
@@ -156,7 +163,12 @@ class TextClassifier(nn.Module):
         if len(batch.words_CT) * steps > keep:
             return Scores(self.head(self._pool_in_slices(batch, rows)), ngrams), None
         states = self.states(batch)
-        return Scores(self.head(self.pool(states, batch.parts_G)), ngrams), states
+        parts = [pooling.summarise(states) for pooling in self.poolings]  # type: ignore[operator]
+        pooled = [
+            pooling.merged(own, batch.parts_G)  # type: ignore[operator]
+            for pooling, own in zip(self.poolings, parts, strict=True)
+        ]
+        return Scores(self.head(torch.cat(pooled, dim=1)), ngrams), Told(states, parts)
 
     def _pool_in_slices(self, batch: TextBatch, rows: int) -> Tensor:
         """Return one vector a document (G, P), holding no more than `rows` parts' states."""

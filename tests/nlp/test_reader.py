@@ -87,10 +87,10 @@ def test_contributions_add_up_to_the_score(trained: Trained) -> None:
     model = classifier.model
     documents = classifier.lexicon.encode([words(text) for text in TEXTS])
     batch = make_batch(documents, classifier.lexicon, part_length=classifier.part_length)
-    scores, states = model.scores_and_states(batch, keep=10**6)
+    scores, told = model.scores_and_states(batch, keep=10**6)
     answers = np.array([0, 1, 2])
     wanted = evidence.directions(model, slice(0, 3), answers, (1.0, 1.0))
-    added = evidence.contributions(model, batch, states, wanted)
+    added = evidence.contributions(model, batch, told, wanted)
 
     contrast = np.full((3, 3), -0.5) + 1.5 * np.eye(3)
     assert model.head is not None

@@ -212,7 +212,7 @@ def test_what_the_steps_contribute_adds_up(name: str) -> None:
     parts, counts = Padded.from_list([long[:5], long[5:], short]), torch.tensor([2, 1])
     direction = torch.randn(2, SIZE)
 
-    added = pool.contributions(parts, counts, direction)
+    added = pool.contributions(parts, pool.summarise(parts), counts, direction)
 
     expected = (pool.pool_parts(parts, counts) * direction).sum(1)
     found = torch.stack([added[:2].sum(), added[2].sum()])
