@@ -203,6 +203,7 @@ _ABOVE = pattern(
     r"\W{0,6}(?:bitte )?antworten sie oberhalb dieser (?:zeile|linie)[^\n]{0,120}",
     r"\W{0,6}(?:répondre|veuillez répondre) au-dessus de cette ligne[^\n]{0,120}",
     r"\W{0,6}reply-?(?:all )?separator\W*",
+    r"[*_]{1,2}(?:previous repl(?:y|ies)|vorherige antworten|réponses précédentes)[*_]{1,2}",
     prefix=r"\A\s*",
     suffix=r"\s*\Z",
 )

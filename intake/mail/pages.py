@@ -90,6 +90,8 @@ def _mark(node: LexborNode) -> str | None:
         name.lower().removeprefix("x_") for name in (attributes.get("class") or "").split()[:20]
     }
     identity = (attributes.get("id") or "").lower().removeprefix("x_")
+    if (attributes.get("name") or "").lower() == "messagereplysection":
+        return "quote"
     if identity in REST_IDS:
         return "rest"
     if classes & QUOTE_CLASSES or identity in QUOTE_IDS:

@@ -164,6 +164,10 @@ def test_what_is_no_bounce(read, raw: str):
         "Subject: 自动回复: 您的订单",
         "Subject: 自動応答: ご注文",
         "Subject: hello\nReturn-Path: <>",
+        "Subject: hello\nX-Auto-Response-Suppress: All\nX-MS-Exchange-Inbox-Rules-Loop: a@b.c",
+        "Subject: hello\nPrecedence: bulk",
+        "Subject: vacation: your order",
+        "Subject: [AUTO GENERATED] your order",
     ],
 )
 def test_automatic_answers(read, fields: str):
@@ -190,6 +194,7 @@ def test_automatic_answers(read, fields: str):
         "Return-Path: <>",
         "Sender: owner-engine@example.org",
         "Reply-To: no-reply@example.org",
+        "Sender: root@example.org",
     ],
 )
 def test_mail_that_must_never_be_answered_by_a_program(read, fields: str):
