@@ -13,10 +13,10 @@ from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-class Settings(BaseSettings, frozen=True):
+class Settings(BaseSettings):
     """Every setting has a default that works on one machine; `MAILROOM_<NAME>` overrides it."""
 
-    model_config = SettingsConfigDict(env_prefix="MAILROOM_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="MAILROOM_", extra="ignore", frozen=True)
 
     # Where things are kept
     data_dir: Path = Field(default_factory=lambda: user_data_path("mailroom"))
@@ -37,6 +37,7 @@ class Settings(BaseSettings, frozen=True):
     smtp_tls_key: Path | None = None  # None: the key lies in the certificate's file
     smtp_auth: bool = False  # ask senders for an API token as password, over TLS only
     connectors_file: Path | None = None  # None: connectors.toml in the data folder
+    rules_file: Path | None = None  # None: rules.toml in the data folder
     public_url: str | None = None  # as people outside reach it
     behind_proxy: bool = False  # trust one proxy's X-Forwarded-* and send secure cookies only
     secret_key: SecretStr | None = None  # None: made once, kept in the data folder

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -18,6 +19,8 @@ from ledger import Finished, Viewer
 from ledger.errors import LedgerError
 from ledger.owed import Owed
 from workers.context import Context
+from workers.decisions import Decider, deliveries, rules_path
+from workers.delivery import QUEUE as DELIVERY
 from workers.leases import Keeper, take_up
 from workers.reading import Incoming, Reading
 
@@ -70,6 +73,7 @@ class Desk:
         self._turn_seconds = TURN_SECONDS.get(queue, turn)
         self._batch_seconds = BATCH_SECONDS.get(queue, batch)
         self._pace = Pace(self._batch_seconds, most=self._settings.batch_items)
+        self._decider = Decider(rules_path(self._settings))
         self._looked_at = 0.0
         self._beat_at = 0.0
         self._unsaid = 0
@@ -175,8 +179,10 @@ class Desk:
             if transient and error is not None:
                 later.setdefault(_pause(row.attempts), []).append((row.id, error))
             else:
-                finished.append(_finished(row, reading))
+                finished.append(self._decided(row, reading))
         self._finish(finished)
+        if any(one.deliveries for one in finished):
+            self._context.ring(self._app, DELIVERY)
         for delay, failures in later.items():
             self._context.ledger.owed.put_off(
                 failures,
@@ -186,6 +192,24 @@ class Desk:
             )
         if back:
             self._context.ledger.owed.give_back(back, holder=self._context.holder)
+
+    def _decided(self, row: Owed, reading: Reading) -> Finished:
+        """Return the row's end, with what the rules make of it and the deliveries they ask for."""
+        finished = _finished(row, reading)
+        decision = self._decider.decide(
+            finished.outcome,
+            finished.mail,
+            finished.text,
+            envelope=row.envelope,
+            source=row.source,
+        )
+        if decision is None:
+            return finished
+        return replace(
+            finished,
+            outcome={**(finished.outcome or {}), "decision": decision.to_json()},
+            deliveries=deliveries(decision, ours=bool((row.envelope or {}).get("ours"))),
+        )
 
     def _finish(self, finished: Sequence[Finished]) -> None:
         if not finished:

@@ -111,7 +111,8 @@ class Context:
         return Readers(
             models_dir=models_folder(settings),
             limits=Limits(
-                bytes=settings.upload_bytes,
+                # a mail with the largest file there may be is larger than the file
+                bytes=max(settings.upload_bytes, settings.smtp_bytes),
                 memory_bytes=settings.parse_memory_bytes,
                 seconds=settings.parse_seconds,
                 characters=settings.text_characters,
