@@ -144,10 +144,18 @@ def render(html: str, mark: Callable[[LexborNode], str | None] | None = None) ->
         if not step.opening:
             for end in step.ends:
                 end.append(writer.length)
+    if not writer.length:
+        return Page("\n".join(_alternatives(tree)), hidden_characters)
     found = (
         (start[0], end[0] if end else writer.length, name) for start, end, name in marks if start
     )
     return Page("".join(writer.pieces), hidden_characters, tuple(sorted(found)))
+
+
+def _alternatives(tree: LexborHTMLParser) -> list[str]:
+    """Return what stands for the pictures of a page that is nothing but pictures."""
+    texts = (_BLANKS.sub(" ", image.attributes.get("alt") or "") for image in tree.css("img[alt]"))
+    return [text.strip() for text in texts if text.strip() and not text.startswith("http")]
 
 
 # Elements that need no end tag, or have none

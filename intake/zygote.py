@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import json
 import mmap
 import os
@@ -61,6 +62,8 @@ def main(descriptor: int) -> None:
     os.set_blocking(wakened, False)
     signal.set_wakeup_fd(wakened)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page of what it shares with us
     children: dict[int, _Child] = {}
     poll = select.poll()
     poll.register(control, select.POLLIN)

@@ -116,6 +116,13 @@ def test_html_keeps_lines_and_characters(parser: Parser):
     )
 
 
+def test_pages_of_pictures_are_read_by_what_stands_for_them(parser: Parser):
+    """A newsletter that is one picture still says what it is about."""
+    page = b'<html><img src=a.png alt="Spring sale"><img alt="http://x"><img src=b.png></html>'
+
+    assert parser.parse(page).text == "Spring sale"
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [
