@@ -36,17 +36,19 @@ class TagCalibration:
 
     seeds: tuple[float, ...]  # of each label: the probability that a stretch needs
     sentences: tuple[bool, ...]  # of each label: whether its stretches are whole sentences
+    biases: tuple[float, ...]  # of each label: log odds that it is right more often than others
     slope: float = 1.0
     shift: float = 0.0
     threshold: float = 0.5  # below it a person should look
     precision: float = 0.95  # what the threshold was chosen for, on dev
     coverage: float = 0.0  # share of dev's found stretches at or above it
 
-    def confidence(self, strength: float) -> float:
-        """Return the probability that a stretch of that strength is right."""
-        clipped = min(max(strength, 1e-4), 1 - 1e-4)
+    def confidence(self, found: Found) -> float:
+        """Return the probability that a found stretch is right."""
+        clipped = min(max(found.strength, 1e-4), 1 - 1e-4)
         logit = float(np.log(clipped / (1 - clipped)))
-        return float(1 / (1 + np.exp(-(self.slope * logit + self.shift))))
+        bias = self.biases[found.label]
+        return float(1 / (1 + np.exp(-(self.slope * logit + self.shift + bias))))
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Tagger:
 
     def _entity(self, found: Found, text: str) -> Entity:
         label = self.labels[found.label]
-        confidence = self.calibration.confidence(found.strength)
+        confidence = self.calibration.confidence(found)
         # the full stop of the sentence before is no part of a clause
         body = text[found.start : found.end]
         start = found.end - len(body.lstrip(_NO_BEGINNING))
@@ -121,7 +123,7 @@ def load_tagger(source: Path | Artifact, *, device: str | torch.device = "cpu") 
     model.load_state_dict(expand(artifact.tensors))
     model.to(device)
     calibration = dict(config["calibration"])
-    for name in ("seeds", "sentences"):
+    for name in ("seeds", "sentences", "biases"):
         calibration[name] = tuple(calibration[name])
     words = artifact.files[VOCABULARY].decode("utf-8", "surrogatepass").split("\n")
     return Tagger(

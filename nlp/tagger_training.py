@@ -27,7 +27,10 @@ from nlp.windows import Window, cut
 from sequence.encoder import EncoderConfig
 from sequence.training import History, Progress, TrainingSettings, train
 
+Ints = NDArray[np.int64]
 SEEDS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)  # tried for each label on dev
+COMMON = 3_000  # words among which one without a vector gets a row of its own
+UNKNOWN_WORD = "<unknown>"
 SENTENCE = 80  # code points: a label whose stretches are longer as a rule marks whole sentences
 
 
@@ -35,10 +38,10 @@ SENTENCE = 80  # code points: a label whose stretches are longer as a rule marks
 class TaggerRecipe:
     """Everything that decides what the training of a tagger does, besides its data."""
 
-    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(hidden_size=160))
+    encoder: EncoderConfig = field(default_factory=lambda: EncoderConfig(hidden_size=128))
     words: int = 16_000  # at most, by how often they stand in the texts
     dropout: float = 0.4
-    epochs: int = 14
+    epochs: int = 10
     patience: int = 4
     learning_rate: float = 2e-3
     average: float = 0.999
@@ -96,7 +99,7 @@ def train_tagger(
     )
     history = train(model, task, settings, checkpoint=checkpoint, on_step=on_step)
     whole = _whole_sentences(rows, labels)
-    start = TagCalibration(seeds=(0.5,) * len(labels), sentences=whole)
+    start = TagCalibration(seeds=(0.5,) * len(labels), sentences=whole, biases=(0.0,) * len(labels))
     tagger = Tagger(model, words, labels, start)
     tagger.calibration = calibrate(tagger, dev, recipe.precision)
     return TrainedTagger(tagger, history, measure(tagger, dev))
@@ -110,16 +113,21 @@ def calibrate(tagger: Tagger, dev: Sequence[Annotated], precision: float) -> Tag
         _best_seed(i, read, dev, tagger.labels, sentences=whole[i])
         for i in range(len(tagger.labels))
     )
-    start = TagCalibration(seeds=seeds, sentences=whole)
-    strengths, right = [], []
+    start = replace(tagger.calibration, seeds=seeds)
+    stretches, right = [], []
     for text, row in zip(read, dev, strict=True):
         found = find_all(text, start)
-        strengths += [stretch.strength for stretch in found]
+        stretches += found
         right += judge(found, row.marks, tagger.labels).right.tolist()
-    slope, shift = _logistic(np.array(strengths), np.array(right))
-    fitted = replace(start, slope=slope, shift=shift, precision=precision)
-    confidences = np.array([fitted.confidence(s) for s in strengths], dtype=np.float32)
     hits = np.array(right, dtype=np.bool_)
+    biases = _biases(np.array([s.label for s in stretches]), hits, len(tagger.labels))
+    slope, shift = _logistic(
+        np.array([s.strength for s in stretches]),
+        np.array([biases[s.label] for s in stretches]),
+        hits,
+    )
+    fitted = replace(start, biases=biases, slope=slope, shift=shift, precision=precision)
+    confidences = np.array([fitted.confidence(s) for s in stretches], dtype=np.float32)
     return replace(
         fitted,
         threshold=measures.threshold_for(confidences, hits, precision),
@@ -142,7 +150,7 @@ def measure(tagger: Tagger, rows: Sequence[Annotated]) -> dict[str, float]:
         stretches = tagger.find(row.text)
         judged = judge(stretches, row.marks, tagger.labels)
         found, marked, hit = found + len(stretches), marked + judged.marked, hit + judged.hit
-        confidences += [tagger.calibration.confidence(s.strength) for s in stretches]
+        confidences += [tagger.calibration.confidence(s) for s in stretches]
         right += judged.right.tolist()
         here = {tagger.labels[s.label] for s in stretches}
         true = {mark.label for mark in row.marks}
@@ -167,11 +175,12 @@ def measure(tagger: Tagger, rows: Sequence[Annotated]) -> dict[str, float]:
 def _vocabulary(
     windows: Sequence[Sequence[Window]], vectors: WordVectors | None, size: int
 ) -> list[str]:
-    """Return the most frequent words: with a known vector from two on, without from twenty."""
+    """Return the most frequent words with a known vector, and the commonest without one."""
     counts = Counter(normal(word) for text in windows for window in text for word in window.words)
     known = set(vectors.words) if vectors else set()
-    kept = [w for w, count in counts.most_common() if count >= (2 if w in known else 20)]
-    return ["<unknown>", *kept[:size]]
+    with_vector = [w for w, count in counts.most_common() if w in known and count >= 2]
+    without = [w for w, count in counts.most_common(COMMON) if w not in known and count >= 20]
+    return [UNKNOWN_WORD, *with_vector[:size], *without]
 
 
 def _take_vectors(model: SpanTagger, words: Sequence[str], vectors: WordVectors | None) -> None:
@@ -233,18 +242,34 @@ def _best_seed(
     return best
 
 
-def _logistic(strengths: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
+def _biases(labels: Ints, right: NDArray[np.bool_], count: int) -> tuple[float, ...]:
+    """Return how much more often each label is right, in log odds, drawn towards none at all.
+
+    Eight imagined stretches, right as often as all are, stand beside each label's own.
+    """
+    mean = min(max(float(right.mean()) if len(right) else 0.5, 0.01), 0.99)
+    found = np.bincount(labels, minlength=count) + 8.0
+    hits = np.bincount(labels, weights=right, minlength=count) + 8.0 * mean
+    rate = np.clip(hits / found, 0.01, 0.99)
+    return tuple((np.log(rate / (1 - rate)) - np.log(mean / (1 - mean))).tolist())
+
+
+def _logistic(
+    strengths: NDArray[np.float64], biases: NDArray[np.float64], right: NDArray[np.bool_]
+) -> tuple[float, float]:
     """Return slope and shift that make `right` most likely (Platt 1999); 1 and 0 of too few."""
     if len(right) < 20 or right.all() or not right.any():
         return 1.0, 0.0
     clipped = torch.tensor(np.clip(strengths, 1e-4, 1 - 1e-4))
     logits, truth = torch.logit(clipped), torch.tensor(right, dtype=torch.float64)
+    offsets = torch.tensor(biases)
     weights = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = functional.binary_cross_entropy_with_logits(weights[0] * logits + weights[1], truth)
+        scores = weights[0] * logits + weights[1] + offsets
+        value = functional.binary_cross_entropy_with_logits(scores, truth)
         value.backward()
         return value
 

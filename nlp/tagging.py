@@ -86,7 +86,7 @@ class TaggingSettings:
     items: int = 24  # windows of a batch
     steps: int = 4096  # padded words of a batch
     empty: float = 1.0  # windows without a mark for each one with marks, drawn anew every epoch
-    positive: float = 2.0  # how much a marked word weighs against another
+    positive: float = 3.0  # how much a marked word weighs against another
     windows: float = 0.3  # weight of the loss of "is it in this window at all?"
 
 

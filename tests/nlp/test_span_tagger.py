@@ -168,14 +168,14 @@ def test_a_tagger_learns_saves_and_reads_the_same(tmp_path: Path) -> None:
 
 def test_a_doubtful_stretch_asks_for_a_person() -> None:
     """A doubt that is not shown is a mistake that nobody looks at."""
-    calibration = TagCalibration(seeds=(0.5,), sentences=(False,), threshold=0.8)
+    calibration = TagCalibration(seeds=(0.5,), sentences=(False,), biases=(0.0,), threshold=0.8)
     tagger = Tagger(
         SpanTagger(SpanTagger.Config(words=2, labels=1)), ["", "a"], ("A",), calibration
     )
-    assert calibration.confidence(0.9) == pytest.approx(0.9)
     sure, unsure = (
         tagger._entity(find(np.array([[p]], np.float32), [(0, 1)])[0], "a") for p in (0.9, 0.6)
     )
+    assert sure.confidence == pytest.approx(0.9)
     assert not tagger.doubtful([sure])
     assert tagger.doubtful([sure, unsure])
 
