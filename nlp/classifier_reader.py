@@ -138,7 +138,11 @@ class ClassifierReader:
         found: list[list[tuple[int, int]]] = []
         for item in items:
             start, end = _own_part(item)
-            own = [(start + a, start + b) for a, b in sentences_of(item.text[start:end])]
+            own = [
+                (start + a, start + b)
+                for a, b in sentences_of(item.text[start:end])
+                if _says_something(item.text[start + a : start + b])
+            ]
             found.append(own or [(0, len(item.text))])
             pieces.extend(item.text[a:b] for a, b in found[-1])
         probabilities = self.classifier.calibrated(head, self.classifier.scores(pieces))
@@ -173,6 +177,11 @@ class ClassifierReader:
             )
             for own in found
         ]
+
+
+def _says_something(sentence: str) -> bool:
+    """Say whether a sentence can ask for anything: no greeting, no name under a letter."""
+    return "?" in sentence or len(sentence.split()) > 3
 
 
 def _side(answer: Probabilities, row: int, side: str) -> float:

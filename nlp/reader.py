@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import importlib
 import logging
+import pkgutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from nlp import kinds, weights
+from nlp import kinds, models, weights
 from nlp.errors import UnknownModel
 from nlp.language import language_of, readable
 from nlp.outcome import Failure, Item, Label, Outcome
@@ -103,6 +104,11 @@ class Reader:
         )
 
 
+def model_names() -> tuple[str, ...]:
+    """Return the models there are: the modules of `nlp/models/`."""
+    return tuple(module.name for module in pkgutil.iter_modules(models.__path__))
+
+
 def _refusal(item: Any) -> Failure | None:
     if not isinstance(item, Item) or not isinstance(item.text, str):
         return Failure("bad_item", "an item needs a text")
@@ -125,7 +131,7 @@ def load_reader(
     """
     folder = weights.find(kind_or_model, models_dir, version)
     artifact = load_artifact(folder)
-    if "model" not in artifact.config or "name" not in artifact.config:
+    if artifact.config.get("model") not in model_names() or "name" not in artifact.config:
         raise UnknownModel(f"{folder} holds no reader's weights")
     kind = kind_or_model if kind_or_model in kinds.names() else None
     return Reader(artifact, kind=kind, device=device)
