@@ -152,4 +152,5 @@ def free_port(host: str, port: int, option: str) -> int:
 
 
 def _mailroom(*arguments: str) -> tuple[str, ...]:
-    return (sys.executable, "-c", "from commands import main; main()", *arguments)
+    # -P: a folder called `connectors` where somebody typed `mailroom up` is none of our modules
+    return (sys.executable, "-P", "-c", "from commands import main; main()", *arguments)

@@ -44,6 +44,7 @@ class Running:
         self.started_at = 0.0
         self.start_at = 0.0  # when it may start again
         self.deaths = 0
+        self.kill_at: float | None = None  # asked to stop, and not waited for any longer
 
     @property
     def alive(self) -> bool:
@@ -136,17 +137,20 @@ class Supervisor:
         for running in self._running.values():
             if running.process is not None and running.process.poll() is not None:
                 self._bury(running)
+            if running.kill_at is not None and now > running.kill_at:
+                self._kill(running)
             if running.process is None and now >= running.start_at:
                 self._spawn(running)
 
     def restart(self, name: str) -> None:
-        """End a part that no longer does its work; it is started again."""
+        """Ask a part that no longer does its work to stop; it is started again when it has.
+
+        After its grace it is killed: one that hangs does not hear.
+        """
         running = self._running[name]
-        if running.process is None:
-            return
-        identity = identify(running.process.pid)
-        if identity is not None:
-            identity.end(grace_seconds=running.part.grace_seconds)
+        if running.process is not None and running.kill_at is None:
+            running.process.terminate()
+            running.kill_at = time.monotonic() + running.part.grace_seconds
 
     def lived(self, name: str) -> float:
         """Return for how many seconds a part's process has run; 0 when it does not."""
@@ -244,6 +248,7 @@ class Supervisor:
                     self._selector.unregister(process.stdout)
                 process.stdout.close()
         running.process = None
+        running.kill_at = None
         running.pid_file.unlink(missing_ok=True)
 
     def _pass_on(self, timeout: float) -> None:

@@ -28,7 +28,7 @@ class Program:
         self.log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from commands import main; main()", *arguments],
+                [sys.executable, "-P", "-c", "from commands import main; main()", *arguments],
                 env={**os.environ, **environment},
                 stdout=file,
                 stderr=file,

@@ -42,7 +42,14 @@ class Up:
         with self.errors.open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    *(sys.executable, "-c", "from commands import main; main()", "up", "--json"),
+                    *(
+                        sys.executable,
+                        "-P",
+                        "-c",
+                        "from commands import main; main()",
+                        "up",
+                        "--json",
+                    ),
                     *("--data-dir", str(folder), "--port", "0", "--smtp-port", "0", *arguments),
                 ],
                 stdout=subprocess.PIPE,
