@@ -4,6 +4,8 @@ Rows, transactions, leases and states; it knows neither who asks nor how it is s
 is the truth: a document that was accepted ends in one result, or one failure that people see.
 """
 
+from ledger.batches import Batch
+from ledger.chunks import Chunk, Cut
 from ledger.deliveries import Delivery
 from ledger.document import Document, Page
 from ledger.ledger import Ledger, open_ledger
@@ -13,6 +15,9 @@ from ledger.tokens import Token
 from ledger.viewer import Viewer
 
 __all__ = [
+    "Batch",
+    "Chunk",
+    "Cut",
     "Delivery",
     "Document",
     "Finished",

@@ -24,18 +24,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, LargeBinary, Table, exists, select, type_coerce
+from sqlalchemy import Connection, LargeBinary, Table, select, type_coerce
 from sqlalchemy.types import TypeDecorator
 
 from ledger.columns import to_datetime
 from ledger.database import FULL_ERRNO, Database
-from ledger.errors import BackupError, BodyMissing, StorageFull
+from ledger.errors import BackupError, BodyDamaged, BodyMissing, StorageFull
 from ledger.files import Files, read_in_pieces, sync_folder
-from ledger.schema import documents, metadata
+from ledger.originals import is_named, named
+from ledger.schema import metadata
 
 FORMAT = 1
 WIDE = {"bodies", "readings"}  # tables with large values: few rows in memory at a time
 WIDE_ROWS, NARROW_ROWS = 10, 500
+WHOLE_BYTES = 64 << 20  # a file that is larger, of a batch, is copied in pieces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +95,13 @@ def _write(
             tables[table.name] = _export(connection, table, path)
             archive.add(path, f"tables/{path.name}")
             path.unlink()
-        query = select(documents.c.sha256).where(documents.c.in_files).distinct()
-        wanted = list(connection.execute(query).scalars())
+        wanted = named(connection)
     copied = 0
     deleted: list[str] = []
     missing: list[str] = []
     for sha256 in wanted:
         try:
-            _add(archive, f"files/{sha256}", files.get(sha256))
+            _copy(archive, files, sha256)
             copied += 1
         except BodyMissing:
             (missing if _is_named(database, sha256) else deleted).append(sha256)
@@ -155,9 +156,28 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
 
 
 def _is_named(database: Database, sha256: str) -> bool:
-    named = exists().where(documents.c.sha256 == sha256, documents.c.in_files)
     with database.reading() as connection:
-        return bool(connection.execute(select(named)).scalar_one())
+        return is_named(connection, sha256)
+
+
+def _copy(archive: tarfile.TarFile, files: Files, sha256: str) -> None:
+    """Add a file, a large one in pieces; raises BodyMissing before anything was added."""
+    size = files.size(sha256)
+    if size is None:
+        raise BodyMissing("the file is not in the file store")
+    if size <= WHOLE_BYTES:
+        _add(archive, f"files/{sha256}", files.get(sha256))
+        return
+    with files.local(sha256) as path, path.open("rb") as stream:
+        digest = hashlib.sha256()
+        for piece in read_in_pieces(stream):
+            digest.update(piece)
+        if digest.hexdigest() != sha256:
+            raise BodyDamaged("the file store's bytes are not those that were stored")
+        stream.seek(0)
+        member = tarfile.TarInfo(f"files/{sha256}")
+        member.size = os.fstat(stream.fileno()).st_size
+        archive.addfile(member, stream)
 
 
 def _add(archive: tarfile.TarFile, name: str, body: bytes) -> None:

@@ -5,6 +5,8 @@ LedgerError
 ├── NotRead               the document has no text (yet)
 ├── NotRetryable          the document is still waiting or running
 ├── NotCancellable        the document is finished already
+├── NotPausable           the batch is finished or cancelled already
+├── NotResumable          the batch is neither paused nor failed
 ├── InvalidCursor         `after` is not a place in a list
 ├── IdempotencyConflict   the same key came before with another body or kind
 ├── TooMuchOwed           so much waits that nothing more is taken for now
@@ -50,6 +52,18 @@ class NotCancellable(LedgerError):
     """The document is finished: there is nothing left to cancel."""
 
     code = "not_cancellable"
+
+
+class NotPausable(LedgerError):
+    """The batch is not one that still runs."""
+
+    code = "not_pausable"
+
+
+class NotResumable(LedgerError):
+    """Only a paused or failed batch can go on."""
+
+    code = "not_resumable"
 
 
 class InvalidCursor(LedgerError):

@@ -12,7 +12,8 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,12 @@ class Place(Protocol):
 
     def write(self, name: str, body: bytes) -> None:
         """Keep `body` under `name`, durably, all or nothing."""
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> Kept:
+        """Keep what comes in pieces under its hash, durably, all or nothing."""
+
+    def local(self, name: str) -> AbstractContextManager[Path]:
+        """Lend a path of this machine that holds the file; raises FileNotFoundError."""
 
     def open(self, name: str) -> IO[bytes]:
         """Return a stream of the file; raises FileNotFoundError."""
@@ -75,6 +82,25 @@ class Files:
         sha256 = hashlib.sha256(body).hexdigest()
         self._place.write(sha256, body)
         return sha256
+
+    def put_pieces(self, pieces: Iterable[bytes]) -> Kept:
+        """Keep what comes in pieces, however large; raises StorageFull and leaves nothing then."""
+        return self._place.write_pieces(pieces)
+
+    @contextmanager
+    def local(self, sha256: str) -> Iterator[Path]:
+        """Lend a path of this machine with the file's bytes, unchecked; raises BodyMissing."""
+        _check(sha256)
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(self._place.local(sha256))
+            except FileNotFoundError as error:
+                raise BodyMissing("the file is not in the file store") from error
+            yield path
+
+    def size(self, sha256: str) -> int | None:
+        """Return the size in bytes, or None when the file is not there."""
+        return self._place.size(_check(sha256))
 
     def get(self, sha256: str) -> bytes:
         """Return the bytes, checked against their hash; raises BodyMissing, BodyDamaged."""
@@ -118,23 +144,47 @@ class Folder:
 
     def write(self, name: str, body: bytes) -> None:
         """Write beside, fsync, rename, fsync the folder: a reader sees all or nothing."""
+        self._write([body], name)
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> Kept:
+        """Write as `write` does; the name is known when all of it is."""
+        return self._write(pieces, None)
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Lend the file's own path."""
         path = self._path(name)
+        path.stat()
+        yield path
+
+    def _write(self, pieces: Iterable[bytes], name: str | None) -> Kept:
         incoming = self._folder / INCOMING
         temporary: str | None = None
+        hasher = None if name else hashlib.sha256()
+        size = 0
         try:
-            for folder in (incoming, path.parent):
-                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor, temporary = tempfile.mkstemp(dir=incoming)
             with os.fdopen(descriptor, "wb") as stream:
-                stream.write(body)
+                for piece in pieces:
+                    stream.write(piece)
+                    size += len(piece)
+                    if hasher is not None:
+                        hasher.update(piece)
                 stream.flush()
                 os.fsync(stream.fileno())
+            if hasher is not None:
+                name = hasher.hexdigest()
+            name = str(name)
+            path = self._path(name)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.replace(temporary, path)
             temporary = None
             sync_folder(path.parent)
             if name[:2] not in self._durable:  # its folder may have been made just now
                 sync_folder(self._folder)
                 self._durable.add(name[:2])
+            return Kept(name, size, datetime.now(UTC))
         except OSError as error:
             if error.errno in FULL_ERRNO:
                 raise StorageFull("the file store's disk is full; free some space") from error

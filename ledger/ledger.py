@@ -8,6 +8,8 @@ from pathlib import Path
 from ledger.admission import Admission
 from ledger.audit import Audit
 from ledger.backup import Backup, back_up
+from ledger.batches import Batches
+from ledger.chunks import Chunks
 from ledger.corrections import Corrections
 from ledger.database import Database
 from ledger.deliveries import Deliveries
@@ -28,6 +30,7 @@ def open_ledger(
     owed_limit: int = 200_000,
     small_body_bytes: int = 65_536,
     attempts_allowed: int = 3,
+    batches_limit: int = 100,
     clock: Callable[[], float] | None = None,
 ) -> Ledger:
     """Return the ledger at these addresses; it connects when it is first used.
@@ -35,7 +38,8 @@ def open_ledger(
     `database_url` is `sqlite:////abs/path` or `postgresql+psycopg://...`, `files_url` a folder
     or `s3://bucket/prefix`. Bodies of more than `small_body_bytes` go to the file store. A
     queue that owes `owed_limit` documents takes no more. `attempts_allowed` is the most times
-    a document is handed to a worker. `clock` returns seconds since 1970 in place of the
+    a document is handed to a worker. A workspace has at most `batches_limit` unfinished
+    batches. `clock` returns seconds since 1970 in place of the
     system's. Safe to make before a fork.
     """
     database = Database(database_url, clock=clock)
@@ -46,6 +50,7 @@ def open_ledger(
         owed_limit=owed_limit,
         small_body_bytes=small_body_bytes,
         attempts_allowed=attempts_allowed,
+        batches_limit=batches_limit,
     )
 
 
@@ -60,6 +65,7 @@ class Ledger:
         owed_limit: int,
         small_body_bytes: int,
         attempts_allowed: int,
+        batches_limit: int,
     ) -> None:
         originals = Originals(database, files, small_bytes=small_body_bytes)
         self.database = database
@@ -67,6 +73,8 @@ class Ledger:
         self.owed = OwedWork(database, originals, attempts_allowed=attempts_allowed)
         admission = Admission(database, self.owed, limit=owed_limit)
         self.documents = Documents(database, originals, admission)
+        self.batches = Batches(database, files, originals, limit=batches_limit)
+        self.chunks = Chunks(database, originals, attempts_allowed=attempts_allowed)
         self.pulses = Pulses(database)
         self.tokens = Tokens(database)
         self.audit = Audit(database)

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, true
 
 from ledger.columns import SECOND, to_microseconds
 from ledger.database import Database, chunks
 from ledger.errors import BodyMissing
 from ledger.files import Files
-from ledger.schema import bodies, documents
+from ledger.schema import batch_chunks, batches, bodies, documents
 
 ORPHAN_SECONDS = 3600.0  # an accept in flight is never this old
 
@@ -47,6 +48,12 @@ class Originals:
         if not self._files.has(sha256):  # deleted with its last document since `store`
             self._files.put(body)
 
+    def name(self, connection: Connection, sha256: str) -> None:
+        """Tie a file of a batch to the transaction that names it; raises BodyMissing."""
+        self._database.lock_name(connection, sha256)
+        if not self._files.has(sha256):  # taken for an orphan since it was put: put it again
+            raise BodyMissing("the file is no longer in the file store; try again")
+
     def read(self, document_id: str, sha256: str, in_files: bool) -> bytes:
         """Return one body; raises BodyMissing."""
         (body,) = self.read_many([(document_id, sha256, in_files)])
@@ -71,8 +78,7 @@ class Originals:
         """Delete the file unless a document names it."""
         with self._database.writing() as connection:
             self._database.lock_name(connection, sha256)
-            named = exists().where(documents.c.sha256 == sha256, documents.c.in_files)
-            if not connection.execute(select(named)).scalar_one():
+            if not is_named(connection, sha256):
                 self._files.delete(sha256)
 
     def collect(self, older_than_seconds: float = ORPHAN_SECONDS) -> int:
@@ -80,7 +86,8 @@ class Originals:
         before = self._database.now() - int(older_than_seconds * SECOND)
         self._files.sweep(older_than_seconds)
         old = [kept.sha256 for kept in self._files.list() if to_microseconds(kept.put_at) <= before]
-        orphans = [sha256 for sha256 in old if sha256 not in self._named(old)] if old else []
+        named = self._named(old)
+        orphans = [sha256 for sha256 in old if sha256 not in named]
         for sha256 in orphans:
             self.discard(sha256)
         return len(orphans)
@@ -89,10 +96,9 @@ class Originals:
         named: set[str] = set()
         with self._database.reading() as connection:
             for some in chunks(hashes):
-                query = select(documents.c.sha256).where(
-                    documents.c.sha256.in_(some), documents.c.in_files
-                )
-                named.update(connection.execute(query).scalars())
+                for column, condition in _NAMES:
+                    query = select(column).where(column.in_(some), condition)
+                    named.update(connection.execute(query).scalars())
         return named
 
     def _read_rows(self, document_ids: Sequence[str]) -> dict[str, bytes]:
@@ -112,3 +118,32 @@ class Originals:
             return self._files.get(sha256)
         except BodyMissing as error:
             return error
+
+
+# A batch's chunks are needed until it is done or cancelled, its input and result for longer
+_NEEDED = exists().where(
+    batches.c.id == batch_chunks.c.batch_id, batches.c.state.not_in(("done", "cancelled"))
+)
+# Every column that names a file, and where it does so
+_NAMES: tuple[tuple[Any, ColumnElement[bool]], ...] = (
+    (documents.c.sha256, documents.c.in_files),
+    (batches.c.input_sha256, true()),
+    (batches.c.output_sha256, true()),
+    (batch_chunks.c.input_sha256, _NEEDED),
+    (batch_chunks.c.output_sha256, _NEEDED),
+)
+
+
+def is_named(connection: Connection, sha256: str) -> bool:
+    """Say whether a document or a batch still needs the file."""
+    any_of = [exists().where(column == sha256, condition) for column, condition in _NAMES]
+    return bool(connection.execute(select(or_(*any_of))).scalar_one())
+
+
+def named(connection: Connection) -> list[str]:
+    """Return the name of every file that something needs."""
+    found: set[str] = set()
+    for column, condition in _NAMES:
+        query = select(column).where(column.is_not(None), condition).distinct()
+        found.update(connection.execute(query).scalars())
+    return sorted(found)

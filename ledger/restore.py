@@ -50,7 +50,7 @@ def restore(
             _prepare(database, manifest["revision"])
             for name, member in members.items():
                 if name.startswith("files/"):
-                    files.put(_stream(tar, member).read())
+                    files.put_pieces(read_in_pieces(_stream(tar, member)))
             with database.writing() as connection:
                 _insert_all(connection, tar, members, manifest)
         migration.migrate(database)

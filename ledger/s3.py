@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ledger.errors import LedgerUnreachable
+from ledger.database import FULL_ERRNO
+from ledger.errors import LedgerUnreachable, StorageFull
 from ledger.files import Kept
 
 if TYPE_CHECKING:
@@ -21,6 +26,7 @@ PAGE = 1_000  # objects of one listing
 PATIENCE = timedelta(seconds=30)  # for all tries of one request
 CONNECT, SILENCE = timedelta(seconds=5), timedelta(seconds=20)
 TRIES = 4
+PIECE_BYTES = 1 << 20
 
 _used_in: int | None = None  # the process whose threads serve the store's client
 
@@ -43,6 +49,38 @@ class Bucket:
                 self._connect().put(_key(name), body)
         except FileNotFoundError as error:
             raise LedgerUnreachable(f"there is no bucket {self._bucket!r}") from error
+
+    def write_pieces(self, pieces: Iterable[bytes]) -> Kept:
+        """Put an object whose name is known when all of it is; it waits in a local file."""
+        hasher = hashlib.sha256()
+        size = 0
+        with tempfile.TemporaryFile() as stream:
+            try:
+                for piece in pieces:
+                    stream.write(piece)
+                    size += len(piece)
+                    hasher.update(piece)
+                stream.seek(0)
+            except OSError as error:
+                if error.errno in FULL_ERRNO:
+                    raise StorageFull("the disk for temporary files is full") from error
+                raise
+            name = hasher.hexdigest()
+            try:
+                with _said_plainly():
+                    self._connect().put(_key(name), stream)
+            except FileNotFoundError as error:
+                raise LedgerUnreachable(f"there is no bucket {self._bucket!r}") from error
+        return Kept(name, size, datetime.now(UTC))
+
+    @contextmanager
+    def local(self, name: str) -> Iterator[Path]:
+        """Fetch the object into a temporary file."""
+        with tempfile.NamedTemporaryFile(prefix="mailroom-") as copy:
+            with self.open(name) as stream:
+                shutil.copyfileobj(stream, copy, PIECE_BYTES)
+            copy.flush()
+            yield Path(copy.name)
 
     def open(self, name: str) -> IO[bytes]:
         """Return a stream of the object, fetched as it is read."""

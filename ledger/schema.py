@@ -258,3 +258,72 @@ tallies = Table(
     Column("failed", BigInteger, nullable=False),
 )
 Index("ix_tallies_bucket", tallies.c.bucket)
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("format", Text, nullable=False),
+    Column("text_column", Text),
+    Column("state", Text, nullable=False),
+    Column("error", Json),
+    Column("layout", Json),  # what the first look at the input found; the workers' business
+    Column("input_sha256", Text, nullable=False),
+    Column("input_size", BigInteger, nullable=False),
+    Column("rows_total", BigInteger),  # NULL until the input was cut up to its end
+    Column("rows_done", BigInteger, nullable=False),
+    Column("rows_failed", BigInteger, nullable=False),
+    Column("output_sha256", Text),
+    Column("output_size", BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("turn_at", BigInteger, nullable=False),  # when a chunk of it was last claimed
+    Column("idempotency_key", Text),
+    Column("request_hash", Text),
+    UniqueConstraint("workspace", "idempotency_key"),
+)
+Index("ix_batches_workspace_id", batches.c.workspace, batches.c.id)
+Index(
+    "ix_batches_turn_at",
+    batches.c.turn_at,
+    batches.c.id,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+
+batch_chunks = Table(
+    "batch_chunks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("batch_id", Id, ForeignKey("batches.id", ondelete="CASCADE"), nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("stage", Text, nullable=False),  # split, read or merge
+    Column("first_row", BigInteger, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("skip", Integer, nullable=False),  # rows of its input file that come before its own
+    Column("input_sha256", Text),
+    Column("output_sha256", Text),
+    Column("state", Text, nullable=False),
+    Column("rows_failed", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("free_at", BigInteger),  # as in `owed`; NULL once it is final
+    Column("holder", Text),
+    Column("error", Json),
+    Column("cursor", Json),  # how far the split has come
+    Column("finished_at", Instant),
+    UniqueConstraint("batch_id", "stage", "first_row"),
+)
+Index(
+    "ix_batch_chunks_free_at",
+    batch_chunks.c.batch_id,
+    batch_chunks.c.stage,
+    batch_chunks.c.first_row,
+    sqlite_where=text("free_at IS NOT NULL"),
+    postgresql_where=text("free_at IS NOT NULL"),
+)
+Index("ix_batch_chunks_finished_at", batch_chunks.c.batch_id, batch_chunks.c.finished_at)
