@@ -33,12 +33,12 @@ install: .venv/.installed
 
 .venv/.installed: pyproject.toml constraints.txt .venv/.torch
 	@echo "Installing Mailroom ..."
-	@$(PIP) --editable .
+	@$(PIP) --config-settings editable_mode=compat --editable .
 	@touch $@
 
 .venv/.installed-test: .venv/.installed
 	@echo "Installing what the tests need ..."
-	@$(PIP) --editable '.[test]'
+	@$(PIP) --config-settings editable_mode=compat --editable '.[test]'
 	@touch $@
 
 needs: .venv/.installed-test

@@ -31,7 +31,7 @@ SAMPLES = {
     sample.name: sample
     for sample in (
         Sample("hotel-review.txt", "A hotel review", "Text: is the guest happy?", "text/plain"),
-        Sample("vpn-ticket.txt", "A support ticket", "Text: who should take it?", "text/plain"),
+        Sample("refund-ticket.txt", "A support ticket", "Text: who should take it?", "text/plain"),
         Sample(
             "broken-chairs.eml",
             "A customer's mail",

@@ -22,7 +22,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     files = {
         "hotel-review.txt": texts.REVIEW.encode(),
-        "vpn-ticket.txt": texts.TICKET.encode(),
+        "refund-ticket.txt": texts.TICKET.encode(),
         "broken-chairs.eml": complaint(),
         "spring-offer.eml": offer(),
         "nda.docx": word(texts.NDA),

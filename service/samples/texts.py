@@ -15,25 +15,16 @@ Great value, lovely people. Highly recommended!
 """
 
 TICKET = """\
-Subject: VPN drops every few minutes since the update
-
 Hello,
 
-since last night's update of the VPN client (now 7.4.2) my connection drops every five to ten
-minutes. It reconnects on its own, but every time it happens I lose the session on the ERP
-server and have to enter the order again from the start.
+I cancelled order 51-88207 on Monday, before it was sent, and your page says "cancelled". Today the
+full amount was taken from my card all the same.
 
-What I tried: restarted the laptop, switched from Wi-Fi to cable, reinstalled the client. The
-old laptop of a colleague, still on version 7.3, works in the same place.
+Please tell me when I get my refund. I attached nothing, but I can send the card statement if you
+need it.
 
-Laptop: NB-0417, Windows 11. The log says "DPD timeout, peer not responding".
-
-Could you roll the client back or tell me which setting to change? Four people in accounting
-have the same problem.
-
-Regards
+Thank you
 Jonas Keller
-Accounting, extension 2214
 """
 
 COMPLAINT = """\
