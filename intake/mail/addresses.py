@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from intake.charsets import clean
 from intake.mail.encoded_words import decode_words
 
 _PLAIN_NAME = re.compile(r"[\w !#$%&'*+/=?^`{|}~.-]*\Z")
@@ -179,7 +180,7 @@ def _word(token: _Token) -> str:
 def _tidy_address(address: str, default: str | None) -> str:
     address = address.strip().strip("<>").strip()
     if "=?" in address:
-        address = decode_words(address, default=default)
+        address = clean(decode_words(address, default=default))
     if address.startswith("@") and ":" in address:  # a source route: @relay,@relay:user@host
         address = address.rpartition(":")[2]
     if address.lower().startswith("mailto:"):
@@ -191,7 +192,7 @@ def _tidy_address(address: str, default: str | None) -> str:
 
 
 def _tidy_name(name: str, default: str | None) -> str:
-    name = decode_words(_BLANKS.sub(" ", name), default=default)
+    name = clean(decode_words(_BLANKS.sub(" ", name), default=default))
     name = _BLANKS.sub(" ", name).strip(" <>")
     while len(name) > 1 and name[0] == name[-1] and name[0] in "'\"":
         name = name[1:-1].strip()

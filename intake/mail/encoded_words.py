@@ -92,9 +92,9 @@ UNKNOWN = frozenset(("unknown", "x-unknown", "unknown-8bit", "default", "none"))
 def raw_text(raw: bytes, default: str | None) -> str:
     """Return a field's bytes as characters: UTF-8 where they are, or else in the mail's charset."""
     try:
-        return raw.decode("utf-8")
+        return clean(raw.decode("utf-8"))
     except UnicodeDecodeError:
-        return decode(raw, default)
+        return clean(decode(raw, default))
 
 
 def header_text(raw: bytes, *, default: str | None = None) -> str:

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from intake.charsets import clean
 from intake.limits import Limits
 from intake.mail.addresses import Address, parse_addresses
 from intake.mail.automatic import is_auto_reply, is_bulk
@@ -84,7 +85,7 @@ def find_sender(headers: Headers) -> str | None:
         if found:
             return str(next((address for address in found if "@" in address.address), found[0]))
     envelope = _MBOX_SENDER.match(headers.envelope)
-    return envelope[1].decode("utf-8", "replace") if envelope else None
+    return clean(envelope[1].decode("utf-8", "replace")) if envelope else None
 
 
 def _parsed(headers: Headers, name: str) -> list[Address]:

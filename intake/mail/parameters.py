@@ -8,7 +8,8 @@ from urllib.parse import unquote_to_bytes
 from intake.charsets import clean, decode
 from intake.mail.encoded_words import decode_words, raw_text
 
-_NAME = re.compile(r"[\s;]*([^\s=;\"]{1,100})\s*=\s*")
+_GAP = re.compile(r"[\s;]*")
+_NAME = re.compile(r"([^\s=;\"]{1,100})\s*=\s*")
 _CONTINUED = re.compile(r"([^*]+)(?:\*(\d{1,3}))?(\*)?\Z")
 _QUOTED_PAIR = re.compile(r'\\(["\\])')
 MOST = 200  # parameters of one field
@@ -58,6 +59,8 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     place = 0
     while len(pairs) < MOST:
+        gap = _GAP.match(text, place)
+        place = gap.end() if gap else place
         match = _NAME.match(text, place)
         if match is None:
             skip = text.find(";", place)
