@@ -113,6 +113,6 @@ def listing(models_dir: Path | None) -> list[Listed]:
             config = read_config(folder)
         except (ArtifactError, ReadingError) as error:
             damaged = str(error)
-        version = str(config.get("version", folder.name))
+        version = str(config.get("version", "")) if shipped else folder.name
         listed.append(Listed(name, version, folder, shipped, size, config, damaged))
     return listed

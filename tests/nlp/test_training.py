@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -138,3 +139,27 @@ def test_vectors_of_ones_own_in_both_formats(tmp_path: Path) -> None:
     np.save(tmp_path / "w.npy", matrix)
     with pytest.raises(VectorsError, match="words beside it"):
         read_vectors(tmp_path / "w.npy")
+
+
+def test_versions_are_promoted_and_rolled_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights_folder: Path
+) -> None:
+    """A version goes to work and back; one that is damaged or not there never does."""
+    data = (tmp_path / "data").resolve()
+    monkeypatch.setenv("MAILROOM_DATA_DIR", str(data))
+    for version in ("1", "2", "3"):
+        shutil.copytree(weights_folder, data / "models" / "wishes" / version)
+    with (data / "models" / "wishes" / "3" / "model.safetensors").open("ab") as damaged:
+        damaged.write(b"x")
+
+    def run(*arguments: str) -> tuple[int, str]:
+        done = CliRunner().invoke(models, [*arguments])
+        return done.exit_code, done.stdout
+
+    assert run("promote", "wishes", "2", "--json") == (0, '{"name": "wishes", "version": "2"}\n')
+    assert run("promote", "wishes", "1")[0] == 0
+    assert run("promote", "wishes", "3")[0] == 2, "its hash differs"
+    assert run("promote", "nobody")[0] == 2
+    listed = json.loads(run("--json")[1])["models"]
+    assert [m["version"] for m in listed if m["name"] == "wishes" and m["active"]] == ["1"]
+    assert run("rollback", "wishes", "--json") == (0, '{"name": "wishes", "version": "2"}\n')
