@@ -203,8 +203,14 @@ def _null_sender(headers: Headers) -> bool:
     )
 
 
-def is_bulk(headers: Headers) -> bool:
-    """Say whether this went to many, or asks never to be answered by a program."""
+def is_bulk(root: Part) -> bool:
+    """Say whether this went to many, or must for another reason never be answered by a program.
+
+    Reports of delivery, reading and abuse count too: an answer to one reaches nobody.
+    """
+    headers = root.headers
+    if root.type == "multipart/report":
+        return True
     if BULK_FIELDS & headers.names() or _null_sender(headers):
         return True
     # Amazon's relay puts this field on every mail, also on those that people write

@@ -73,7 +73,7 @@ def _mail(root: Part, content: Body) -> Mail:
         attachments=tuple(content.attachments),
         references=message_ids(headers),
         auto_reply=automatic,
-        bulk=is_bulk(headers),
+        bulk=is_bulk(root),
         bounce=bounce,
     )
 

@@ -202,6 +202,14 @@ def test_mail_that_must_never_be_answered_by_a_program(read, fields: str):
     assert read(f"From: ada@example.org\nTo: b@example.org\n{fields}\nSubject: s\n\nx").bulk
 
 
+@pytest.mark.parametrize("kind", ["delivery-status", "feedback-report", "disposition-notification"])
+def test_reports_are_never_answered(read, kind: str):
+    """An answer to a report of delivery, abuse or reading reaches nobody, or a loop."""
+    raw = report("delivered", "2.0.0").replace("MAILER-DAEMON", "robot")
+
+    assert read(raw.replace("=delivery-status", f"={kind}")).bulk
+
+
 @pytest.mark.parametrize(
     "fields",
     [
