@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from sequence.training import Progress
 from timeseries import measures, moments, panel, roles, tables
 from timeseries.demand.fitting import DemandSettings, Forecaster
-from timeseries.demand.rows import Ask, rows_at
+from timeseries.demand.rows import Ask, Rows, rows_at
 from timeseries.errors import BadRequest, MissingColumn
 from timeseries.panel import Panel
 from timeseries.roles import Roles
 from timeseries.tables import History
 
+Floats = npt.NDArray[np.float64]
 Tell = Callable[[str, Progress | None], None]
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 
@@ -181,17 +183,20 @@ def score_rounds(
 ) -> dict[str, Any]:
     """Return the measures of the model and of the best simple method over rolling origins.
 
-    Each round's forecasts see nothing after their own origin.
+    Each round's forecasts see nothing after their own origin; the intervals learn from the
+    rounds before, as far as their moments are over by then.
     """
     parts: dict[str, list[Any]] = {
         name: [] for name in ("truth", "point", "simple", "series", "cold")
     }
     inside: dict[float, list[Any]] = {0.8: [], 0.95: []}
+    past: list[tuple[Rows, Floats, Floats]] = []
     for number in range(rounds):
         at = origin + number * ask.horizon
         rows = rows_at(whole, [at], ask)
         if not len(rows):
             continue
+        model = model.recalibrated(whole.until(at), past)
         answer = model.forecast(whole, at, rows.series, rows.moment, LEVELS)
         truth = whole.y[rows.series, rows.moment]
         simple = model.baseline(whole, at, rows.series, rows.moment)
@@ -199,6 +204,7 @@ def score_rounds(
             parts, (truth, answer.point, simple, rows.series, answer.cold), strict=True
         ):
             parts[name].append(values)
+        past.append((rows, answer.point, answer.spread))
         for level, covered in inside.items():
             low, high = answer.intervals[level]
             covered.append((truth >= low) & (truth <= high))

@@ -7,7 +7,7 @@ global models that take part are fitted again on everything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ Ints = npt.NDArray[np.int64]
 Tell = Callable[[str, Progress | None], None]
 
 CAUTIONS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+FEWEST_ROWS = 50  # a global model needs to learn anything
 SAMPLE = 40  # series on which ETS and Theta are tried first
 
 
@@ -46,7 +47,8 @@ class DemandSettings:
     network: bool = True
     statistics: bool = True  # ETS and Theta, where statsforecast is installed
     rounds: int = 0  # of the backtest; 0: as many as the horizon asks for
-    row_limit: int = 300_000
+    row_limit: int = 300_000  # of the trees; of rare sales, which tell less, four times as many
+    pair_limit: int = 8_000  # series and origins that the network reads
     smallest_root: float = 0.25  # of a window's scaled error, or quiet windows rule the fit
     tree: TreeSettings = field(default_factory=TreeSettings)
     learning: NetworkSettings = field(default_factory=NetworkSettings)
@@ -67,6 +69,7 @@ class Forecast:
     quantiles: Floats
     levels: tuple[float, ...]
     intervals: dict[float, tuple[Floats, Floats]]
+    spread: Floats
     cold: npt.NDArray[np.bool_]
 
 
@@ -136,8 +139,29 @@ class Forecaster:
                 level: self.conformal.interval(point, spread, ahead, level)
                 for level in intervals.LEVELS
             },
+            spread,
             is_cold,
         )
+
+    def recalibrated(self, panel: Panel, past: Sequence[tuple[Rows, Floats, Floats]]) -> Forecaster:
+        """Return the same forecaster with intervals from its latest errors.
+
+        `past` are rounds that it answered since it was fitted: rows, points and spreads. Only
+        rows whose target the panel tells count; the oldest held-back rows make room for them.
+        """
+        if self.held is None or not past:
+            return self
+        held, parts = self.held, []
+        for rows, point, spread in past:
+            truth = panel.y[rows.series, rows.moment]
+            told = np.isfinite(truth)
+            parts.append((truth[told], point[told], spread[told], rows.ahead[told]))
+        new = [np.concatenate(column)[::-1] for column in zip(*parts, strict=True)]
+        old = (held.truth, held.point, held.spread, held.ahead)
+        # the latest first, on both sides
+        pool = [np.concatenate(pair)[: len(held.truth)] for pair in zip(new, old, strict=True)]
+        conformal = intervals.fit(*pool, logarithm=self.aim == "percentage")
+        return replace(self, conformal=conformal)
 
     def baseline(self, panel: Panel, origin: int, series: Ints, moment: Ints) -> Floats:
         """Return the forecast of the simple method that did best in the backtest."""
@@ -225,34 +249,55 @@ def _fit_models(
     models.keys, models.categories = scale.panel.keys, scale.panel.categories
     trees = settings.trees and boosted.installed() and (only is None or "boosted" in only)
     network = settings.network and (only is None or "network" in only)
-    if not trees and not network:
-        return models
-    rows = training_rows(
-        scale.panel, until, settings.ask, limit=settings.row_limit, seed=settings.seed
-    )
-    if len(rows) < 50:
-        return models
-    prepared = scale.prepare(rows)
-    models.names = prepared.names
-    sales = scale.panel.y[rows.series, rows.moment]
-    weight = _weights(scale, rows, prepared, sales, until, settings)
+    models.names = scale.names()
     if trees:
         tell("boosted", None)
-        tree = replace(settings.tree, threads=settings.threads, seed=settings.seed)
-        if len(rows) < 50 * tree.smallest_leaf:
-            tree = replace(tree, smallest_leaf=max(5, len(rows) // 100), leaves=15)
-        models.trees = boosted.fit(prepared, sales, weight, tree)
+        models.trees = _fit_trees(scale, until, settings)
     if network:
-        models.network = learning.fit(
-            scale,
-            rows,
-            prepared,
-            sales,
-            weight,
-            replace(settings.learning, seed=settings.seed),
-            on_step=lambda progress: tell("network", progress),
-        )
+        models.network = _fit_network(scale, until, settings, tell)
     return models
+
+
+def _fit_trees(scale: Scale, until: int, settings: DemandSettings) -> boosted.Trees | None:
+    """Return trees fitted on what is known at `until`, or None when there is too little."""
+    limit = settings.row_limit * (1 if scale.aim == "percentage" else 4)
+    rows = training_rows(scale.panel, until, settings.ask, limit=limit, seed=settings.seed)
+    if len(rows) < FEWEST_ROWS:
+        return None
+    prepared = scale.prepare(rows)
+    sales = scale.panel.y[rows.series, rows.moment]
+    weight = _weights(scale, rows, prepared, sales, until, settings)
+    tree = replace(settings.tree, threads=settings.threads, seed=settings.seed)
+    if len(rows) < 50 * tree.smallest_leaf:
+        tree = replace(tree, smallest_leaf=max(5, len(rows) // 100), leaves=15)
+    return boosted.fit(prepared, sales, weight, tree)
+
+
+def _fit_network(
+    scale: Scale, until: int, settings: DemandSettings, tell: Tell
+) -> DemandNetwork | None:
+    """Return the network trained on what is known at `until`, or None with too little."""
+    rows = training_rows(
+        scale.panel,
+        until,
+        settings.ask,
+        limit=4 * settings.row_limit,
+        seed=settings.seed,
+        pairs=settings.pair_limit,
+    )
+    if len(rows) < FEWEST_ROWS:
+        return None
+    prepared = scale.prepare(rows)
+    sales = scale.panel.y[rows.series, rows.moment]
+    return learning.fit(
+        scale,
+        rows,
+        prepared,
+        sales,
+        _weights(scale, rows, prepared, sales, until, settings),
+        replace(settings.learning, seed=settings.seed),
+        on_step=lambda progress: tell("network", progress),
+    )
 
 
 def _weights(

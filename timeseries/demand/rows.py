@@ -41,6 +41,21 @@ class Rows:
     def __len__(self) -> int:
         return len(self.series)
 
+    def pairs(self, most: int, seed: int) -> npt.NDArray[np.bool_]:
+        """Return which rows belong to at most `most` pairs of series and origin, drawn by lot.
+
+        A network reads a pair's past once for all its rows: few whole pairs cost far less than
+        the same number of rows from many.
+        """
+        code = self.series * (int(self.origin.max(initial=0)) + 1) + self.origin
+        different, place = np.unique(code, return_inverse=True)
+        if len(different) <= most:
+            return np.ones(len(self), dtype=bool)
+        chosen = np.zeros(len(different), dtype=bool)
+        generator = np.random.default_rng(seed)
+        chosen[generator.choice(len(different), most, replace=False)] = True
+        return np.asarray(chosen[place])
+
     def take(self, chosen: npt.NDArray[np.bool_] | Ints) -> Rows:
         """Return some of the rows."""
         return Rows(self.series[chosen], self.origin[chosen], self.moment[chosen])
@@ -65,8 +80,12 @@ def rows_at(panel: Panel, origins: Sequence[int], ask: Ask) -> Rows:
     return Rows(series.astype(np.int64), origin_of.astype(np.int64), moment.astype(np.int64))
 
 
-def training_rows(panel: Panel, until: int, ask: Ask, *, limit: int, seed: int) -> Rows:
+def training_rows(
+    panel: Panel, until: int, ask: Ask, *, limit: int, seed: int, pairs: int | None = None
+) -> Rows:
     """Return at most `limit` rows to learn from: origins all over the past, none beyond `until`.
+
+    With `pairs`, rows of at most so many pairs of a series and an origin, whole.
 
     The whole of a row's horizon lies within `until`, so that near and far moments are learnt
     from alike. The first origins wait until there is something to look back on.
@@ -89,6 +108,8 @@ def training_rows(panel: Panel, until: int, ask: Ask, *, limit: int, seed: int) 
     if len(origins) > most:
         origins = sorted(generator.choice(origins, most, replace=False).tolist(), reverse=True)
     rows = rows_at(panel.until(until), origins, ask)
+    if pairs is not None:
+        rows = rows.take(rows.pairs(pairs, seed))
     if len(rows) > limit:
         rows = rows.take(np.sort(generator.choice(len(rows), limit, replace=False)))
     return rows

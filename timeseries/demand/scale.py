@@ -109,6 +109,11 @@ class Scale:
                     values[:, table.names.index(name)] /= unit.astype(np.float32)
         return Prepared(values, table.names, table.categories, base, unit, self.aim)
 
+    def names(self) -> list[str]:
+        """Return the features' names, in order."""
+        first = np.zeros(1, dtype=np.int64)
+        return self.prepare(Rows(first, first, first + 1)).names
+
     def _base(self, table: Table) -> Floats:
         known = np.isfinite(table.base)
         everyone = float(np.median(table.base[known])) if known.any() else 0.0
