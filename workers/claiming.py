@@ -121,7 +121,7 @@ class Desk:
         began = time.monotonic()
         settings = self._settings
         keeper = Keeper(
-            self._context.ledger,
+            self._context.ledger.owed,
             holder=self._context.holder,
             lease_seconds=settings.lease_seconds,
             at_most_seconds=2 * settings.task_seconds + settings.parse_seconds * len(claimed),

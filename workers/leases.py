@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import structlog
 
@@ -15,6 +16,13 @@ from workers.context import lives
 log = structlog.get_logger(__name__)
 
 
+class Leased(Protocol):
+    """What the ledger lends: owed documents, or chunks of batches."""
+
+    def extend(self, ids: Iterable[str], *, holder: str, lease_seconds: float) -> list[str]:
+        """Renew leases and return the ids that are still the holder's."""
+
+
 class Keeper:
     """Extends the leases in hand, from a thread of its own, for as long as they are in hand.
 
@@ -23,9 +31,9 @@ class Keeper:
     """
 
     def __init__(
-        self, ledger: Ledger, *, holder: str, lease_seconds: float, at_most_seconds: float
+        self, leased: Leased, *, holder: str, lease_seconds: float, at_most_seconds: float
     ) -> None:
-        self._ledger = ledger
+        self._leased = leased
         self._holder = holder
         self._lease_seconds = lease_seconds
         self._at_most_seconds = at_most_seconds
@@ -47,7 +55,7 @@ class Keeper:
             if done.wait(pause):
                 return
             try:
-                kept = self._ledger.owed.extend(
+                kept = self._leased.extend(
                     ids, holder=self._holder, lease_seconds=self._lease_seconds
                 )
             except LedgerError as error:
@@ -68,6 +76,11 @@ def take_up(ledger: Ledger, *, attempts_allowed: int) -> int:
     if dead:
         freed = ledger.owed.release(dead)
         log.warning("leases_taken_up", rows=freed)
+    dead = [holder for holder in ledger.chunks.holders() if lives(holder) is False]
+    if dead:
+        log.warning("chunks_taken_up", chunks=ledger.chunks.release(dead))
+    if lost := ledger.chunks.set_aside():
+        log.error("rows_lost_with_worker", chunks=lost)
     failed = ledger.owed.set_aside(attempts_allowed)
     if failed:
         log.error("worker_lost", documents=failed)

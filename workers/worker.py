@@ -91,6 +91,8 @@ def _start_child(app: Celery, context: Context, queues: Sequence[str]) -> None:
         for queue in set(queues) & set(WORK_QUEUES):
             if context.ledger.owed.outstanding(queue, up_to=1):
                 context.ring(app, queue)
+        if "bulk" in queues and context.ledger.chunks.outstanding():
+            context.ring(app, "bulk")
     except LedgerError as error:
         log.error("ledger_unavailable", reason=error.code)
     if _WARM & set(queues):

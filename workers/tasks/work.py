@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from celery import Celery
 
+from workers.batches import QUEUE as BULK
+from workers.batches import Bulk
 from workers.claiming import Desk
 from workers.context import Context
 from workers.delivery import QUEUE, Courier
@@ -12,7 +14,7 @@ from workers.doorbell import WORK
 
 def register(app: Celery, context: Context) -> None:
     """Register the task."""
-    desks: dict[str, Desk | Courier] = {}
+    desks: dict[str, Bulk | Courier | Desk] = {}
 
     @app.task(name=WORK)
     def work(queue: str) -> None:
@@ -22,5 +24,11 @@ def register(app: Celery, context: Context) -> None:
         and only who still holds the lease can finish it.
         """
         if queue not in desks:
-            desks[queue] = (Courier if queue == QUEUE else Desk)(app, context, queue)
+            desks[queue] = _desk(app, context, queue)
         desks[queue].work()
+
+
+def _desk(app: Celery, context: Context, queue: str) -> Bulk | Courier | Desk:
+    if queue == BULK:
+        return Bulk(app, context)
+    return Courier(app, context, queue) if queue == QUEUE else Desk(app, context, queue)
