@@ -143,7 +143,7 @@ class ClassifierReader:
                 for a, b in sentences_of(item.text[start:end])
                 if _says_something(item.text[start + a : start + b])
             ]
-            found.append(own or [(0, len(item.text))])
+            found.append(own or [(start, end)])
             pieces.extend(item.text[a:b] for a, b in found[-1])
         probabilities = self.classifier.calibrated(head, self.classifier.scores(pieces))
         column = probabilities.names.index(answer)
