@@ -27,16 +27,16 @@ def command(model: str, files: tuple[Path, ...], text: tuple[str, ...], as_json:
     from intake import Limits
     from nlp.errors import ReadingError
     from settings import Settings
-    from workers import logs
     from workers.addresses import models_folder
+    from workers.logs import configure
     from workers.reading import Incoming, Readers
 
     settings = Settings()
-    logs.configure(settings)
+    configure(settings)
     documents: list[tuple[str, bytes | str]] = [(str(file), _body(file)) for file in files]
     documents += [(f"text {i + 1}", words) for i, words in enumerate(text)]
     if not documents:
-        documents = [("standard input", click.get_text_stream("stdin").read())]
+        documents = [("standard input", sys.stdin.read())]
     models_dir = models_folder(settings)
     try:
         name, version = _resolve(model, models_dir)
