@@ -22,6 +22,7 @@ from timeseries.tables import History
 
 SMALL: dict[str, object] = {
     "row_limit": 6000,
+    "pair_limit": 300,
     "tree": TreeSettings(rounds=80, learning_rate=0.1, smallest_leaf=30),
     "learning": NetworkSettings(hidden_size=8, past=28, epochs=2),
     "statistics": False,
