@@ -13,8 +13,9 @@ from click.testing import CliRunner
 
 from commands.evaluate import command as evaluate
 from commands.train import command as train
-from nlp.errors import BadFile, NoSuchField
+from nlp.errors import BadFile, NameTaken, NoSuchField, NotEnoughData, TableError
 from nlp.tables import read_table
+from nlp.trainer import Job, train_file
 
 ROWS = [{"text": "good", "label": "a", "n": 1}, {"text": "bad", "label": "b", "n": 2}]
 
@@ -86,18 +87,30 @@ def test_a_missing_field_says_which_there_are(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_learned_is_said_before_training(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, rows: list[dict], says: str
+    tmp_path: Path, name: str, rows: list[dict], says: str
 ) -> None:
-    """Exit status 2 and a sentence; nothing is written."""
-    monkeypatch.setenv("MAILROOM_DATA_DIR", str(tmp_path / "data"))
+    """A sentence; nothing is written."""
     path = tmp_path / "t.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
 
-    done = CliRunner().invoke(train, [name, str(path), "--json"])
+    with pytest.raises((TableError, NotEnoughData, NameTaken), match=says):
+        train_file(Job(name=name, file=path, models_dir=tmp_path / "models"))
+
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_training_that_cannot_be_is_exit_status_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the training process finds wrong is the command's answer, in JSON too."""
+    monkeypatch.setenv("MAILROOM_DATA_DIR", str(tmp_path / "data"))
+    path = tmp_path / "t.jsonl"
+    path.write_text("\n".join(json.dumps(row) for row in ROWS))
+
+    done = CliRunner().invoke(train, ["mine", str(path), "--json"])
 
     assert done.exit_code == 2, done.output
-    assert says in json.loads(done.stdout)["error"]["message"]
-    assert not list((tmp_path / "data").rglob("*.safetensors"))
+    assert json.loads(done.stdout)["error"]["code"] == "not_enough_data"
 
 
 def test_evaluating_the_impossible_is_exit_status_two(
