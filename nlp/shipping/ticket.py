@@ -155,6 +155,7 @@ def shipment() -> Shipment:
             balance=0.2,
             teacher="none",  # its labels are a teacher's already
             out_of_scope=OUT_OF_SCOPE,
+            false_rejection=0.015,  # in and out are far apart: no need to turn away one in twenty
             features=FeatureSettings(general_words=25_000, ngrams=40_000),
         ),
         licence=(
