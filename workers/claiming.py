@@ -32,33 +32,38 @@ TURN_SECONDS = {"interactive": 3.0}
 BATCH_SECONDS = {"interactive": 0.5}
 OTHER_SECONDS = (5.0, 2.0)
 PULSE_PAUSE_SECONDS = 1.0
+_FIRST_CHARACTERS = 50_000  # of a first batch: nothing is known yet
+_LEAST_CHARACTERS = 10_000
 # A commit that the ledger cannot take now (disk full, another writer) is tried again so often
 COMMIT_PAUSES = (0.2, 0.5, 1, 2, 5, 5, 10, 10)
 ATTACHMENT_DEPTH = 5  # a mail in a mail in a mail: deeper ones stay in their parent's original
 
 
 class Pace:
-    """Learns how long a document takes, and how many fit into the time for one batch."""
+    """Learns how fast a queue's documents are read, and how much of them one batch should hold.
+
+    Counted in characters (bytes stand for them), not in documents: a batch has a fixed cost, so
+    short documents are always taken many at a time.
+    """
 
     def __init__(self, seconds: float, *, most: int) -> None:
         self._seconds = seconds
         self._most = most
-        self._each: float | None = None
+        self._speed = min(most, _FIRST_CHARACTERS) / seconds  # characters a second
 
-    def items(self) -> int:
-        """Return how many documents to claim next, at least one."""
-        if self._each is None:
-            return min(8, self._most)
-        return max(1, min(self._most, int(self._seconds / self._each)))
+    def characters(self) -> int:
+        """Return how much to claim next."""
+        return max(
+            min(self._most, _LEAST_CHARACTERS), min(self._most, int(self._speed * self._seconds))
+        )
 
-    def note(self, items: int, seconds: float) -> None:
-        """Take in how long a batch took."""
-        each = max(seconds / items, 1e-6)
-        # Quick to become careful, slower to become bold
-        if self._each is None or each > self._each:
-            self._each = each
-        else:
-            self._each = 0.5 * self._each + 0.5 * each
+    def note(self, characters: int, seconds: float) -> None:
+        """Take in how long a batch took; a small one says little about speed."""
+        if characters < 0.5 * self.characters() and seconds < self._seconds:
+            return
+        measured = characters / max(seconds, 1e-6)
+        # One odd batch (a model was loaded, a file was hard) changes it by half at most.
+        self._speed = min(max(measured, self._speed / 2), self._speed * 2)
 
 
 class Desk:
@@ -72,7 +77,7 @@ class Desk:
         turn, batch = OTHER_SECONDS
         self._turn_seconds = TURN_SECONDS.get(queue, turn)
         self._batch_seconds = BATCH_SECONDS.get(queue, batch)
-        self._pace = Pace(self._batch_seconds, most=self._settings.batch_items)
+        self._pace = Pace(self._batch_seconds, most=self._settings.batch_characters)
         self._decider = Decider(rules_path(self._settings))
         self._looked_at = 0.0
         self._beat_at = 0.0
@@ -107,8 +112,8 @@ class Desk:
         claimed = self._context.ledger.owed.claim(
             self._queue,
             holder=self._context.holder,
-            items=self._pace.items(),
-            characters=settings.batch_characters,
+            items=settings.batch_items,
+            characters=self._pace.characters(),
             lease_seconds=settings.lease_seconds,
             attempts_allowed=settings.attempts,
         )
@@ -129,10 +134,10 @@ class Desk:
         with keeper.holding(row.id for row in claimed):
             readings = self._read(claimed)
             self._commit(claimed, readings)
-        done = sum(reading is not None for reading in readings)
         seconds = time.monotonic() - began
-        if done:
-            self._pace.note(done, seconds)
+        read = [row.size for row, reading in zip(claimed, readings, strict=True) if reading]
+        done = len(read)
+        self._pace.note(sum(read), seconds)
         self._beat(done)
         log.info("batch", queue=self._queue, documents=done, seconds=round(seconds, 3))
 

@@ -252,9 +252,10 @@ class Readers:
     def _prepare_torch(self) -> None:
         if self._torch_ready:
             return
-        import torch
+        from workers.devices import share_cores, torch_threads
 
-        from workers.devices import torch_threads
+        share_cores()
+        import torch
 
         torch.set_num_threads(torch_threads(self._threads))
         self._torch_ready = True

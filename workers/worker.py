@@ -45,6 +45,7 @@ def run_worker(settings: Settings, *, queues: Sequence[str] = QUEUES, name: str 
     # Celery warns of superuser privileges; JSON-only messages are what that is about.
     os.environ.setdefault("C_FORCE_ROOT", "1")
     warnings.filterwarnings("ignore", module="celery.platforms")
+    devices.share_cores()
     context = Context(settings, name=name)
     app = make_app(settings, context)
     keep_our_logs()

@@ -61,15 +61,20 @@ def test_the_time_limit_ends_work_and_a_broad_except_does_not_stop_it() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0, "a limit outlived its block"
 
 
-def test_batches_grow_with_quick_documents_and_shrink_with_slow_ones() -> None:
-    """A person's document waits for about one batch: it may not be a hundred slow files."""
-    pace = Pace(0.5, most=128)
-    assert pace.items() == 8
+def test_batches_hold_what_is_read_in_their_time() -> None:
+    """A person waits for about one batch; and a slow hour must not make batches of one."""
+    pace = Pace(0.5, most=400_000)
     for _ in range(20):
-        pace.note(pace.items(), 0.001 * pace.items())
-    assert pace.items() == 128
-    pace.note(128, 128 * 2.0)
-    assert pace.items() == 1
+        pace.note(pace.characters(), pace.characters() / 600_000)  # 600,000 a second
+    assert 250_000 < pace.characters() <= 320_000
+    before = pace.characters()
+    pace.note(before, 60.0)
+    assert pace.characters() >= before // 2, "one odd batch says little"
+    pace.note(100, 0.4)
+    assert pace.characters() >= before // 2, "nor does a short one"
+    for _ in range(20):
+        pace.note(pace.characters(), 100.0)
+    assert pace.characters() == 10_000, "short documents are still taken many at a time"
 
 
 def test_a_holder_is_known_to_live_or_to_be_dead_on_its_own_machine_only() -> None:
