@@ -44,6 +44,8 @@ class Settings(BaseSettings):
 
     # Limits
     upload_bytes: PositiveInt = 30_000_000
+    batch_bytes: PositiveInt = 2_000_000_000  # of a file that is read row by row
+    batches_limit: PositiveInt = 100  # unfinished ones of a workspace, past which 429 is answered
     owed_limit: PositiveInt = 200_000  # documents waiting, past which intake answers 429
     parse_seconds: PositiveFloat = 30
     parse_memory_bytes: PositiveInt = 700_000_000

@@ -12,6 +12,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service import (
     access,
+    batches,
     documents,
     headers,
     health,
@@ -32,10 +33,13 @@ FORM_PARTS = 1_000
 
 
 class Request(FlaskRequest):
-    """Keeps uploads in memory, which their limit bounds: a full disk must not turn them away."""
+    """Keeps uploads in memory, which their limit bounds: a full disk must not turn them away.
+
+    A batch is too large for that.
+    """
 
     def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
-        return BytesIO()
+        return batches.spooled() or BytesIO()
 
 
 def create_app(settings: Settings) -> OpenAPI:
@@ -59,6 +63,7 @@ def create_app(settings: Settings) -> OpenAPI:
     problems.register(app)
     app.register_blueprint(openapi.bp)
     app.register_api(documents.bp)
+    app.register_api(batches.bp)
     app.register_api(inbound.bp)
     openapi.describe(app)
     app.register_blueprint(health.bp)

@@ -95,6 +95,27 @@ SUBMISSION_BODY = {
     },
 }
 
+BATCH_BODY = {
+    "required": True,
+    "content": {
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "required": ["file", "kind"],
+                "properties": {
+                    "file": {"type": "string", "format": "binary", "minLength": 1},
+                    "kind": {"type": "string", "minLength": 1},
+                    "text_column": {
+                        "type": "string",
+                        "maxLength": 255,
+                        "description": "Where each row's text is; left out, `text`.",
+                    },
+                },
+            }
+        },
+    },
+}
+
 RAW_BODY = {
     "required": True,
     "content": {"message/rfc822": {"schema": {"type": "string", "minLength": 1}}},

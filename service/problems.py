@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-from flask import Flask, Response, current_app, json, render_template, request
+from flask import Flask, Response, current_app, g, json, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from ledger.errors import LedgerError
@@ -92,8 +92,8 @@ def answer_http_exception(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     if code == "too_large":
-        limit = current_app.config["UPLOAD_BYTES"]
-        return problem(code, f"This server takes up to {limit:,} bytes a document.")
+        limit = g.get("upload_bytes", current_app.config["UPLOAD_BYTES"])
+        return problem(code, f"This server takes up to {limit:,} bytes here.")
     # werkzeug's own sentences may repeat what was sent; ours do not
     detail = {
         "not_found": "Nothing is kept here; check the address.",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
+BatchState = Literal["waiting", "running", "paused", "done", "failed", "cancelled"]
 
 
 class Problem(BaseModel):
@@ -150,6 +151,36 @@ class Documents(BaseModel):
     after: str | None = Field(description="Send it as `after` for the next page; null at the end.")
 
 
+class BatchSummary(BaseModel):
+    """A file that is read row by row, and how far it is."""
+
+    id: str
+    state: BatchState
+    kind: str
+    name: str
+    format: Literal["csv", "jsonl", "parquet", "zip"]
+    text_column: str | None
+    size: int = Field(description="Bytes of the input.")
+    rows_total: int | None = Field(description="Null until the input was seen to its end.")
+    rows_done: int
+    rows_failed: int = Field(description="Rows with an error in the result.")
+    rate: float | None = Field(description="Rows a second over the last minute.")
+    seconds_left: float | None
+    error: Failure | None = Field(description="Why the batch as a whole failed.")
+    result_size: int | None = Field(description="Bytes of the result; null until it is done.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    repeated: bool = Field(description="The Idempotency-Key had been used for this batch.")
+
+
+class Batches(BaseModel):
+    """One page of a list, newest first."""
+
+    items: list[BatchSummary]
+    after: str | None = Field(description="Send it as `after` for the next page; null at the end.")
+
+
 class Submission(BaseModel):
     """A text to read."""
 
@@ -196,6 +227,22 @@ class DocumentPath(Parameters):
     """Which document."""
 
     id: str = Field(description="A document's id.")
+
+
+class BatchPath(Parameters):
+    """Which batch."""
+
+    id: str = Field(description="A batch's id.")
+
+
+class BatchQuery(Parameters):
+    """Which batches, and how many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: BatchState | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+    after: str | None = Field(default=None, max_length=500)
 
 
 class ListQuery(Parameters):

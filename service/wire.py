@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ledger import Document, Result
+from ledger import Batch, Document, Result
 
 
 def summary(document: Document) -> dict[str, Any]:
@@ -39,6 +39,31 @@ def reading(result: Result) -> dict[str, Any]:
         "kind": result.kind,
         "model": model if result.model_name else None,
         "error": result.error,
+    }
+
+
+def batch(batch: Batch) -> dict[str, Any]:
+    """Return a batch and how far it is."""
+    started, finished = batch.started_at, batch.finished_at
+    return {
+        "id": batch.id,
+        "state": batch.state,
+        "kind": batch.kind,
+        "name": batch.name,
+        "format": batch.format,
+        "text_column": batch.text_column,
+        "size": batch.input_size,
+        "rows_total": batch.rows_total,
+        "rows_done": batch.rows_done,
+        "rows_failed": batch.rows_failed,
+        "rate": batch.rate,
+        "seconds_left": batch.seconds_left,
+        "error": batch.error,
+        "result_size": batch.output_size,
+        "created_at": batch.created_at.isoformat(),
+        "started_at": started.isoformat() if started else None,
+        "finished_at": finished.isoformat() if finished else None,
+        "repeated": batch.repeated,
     }
 
 

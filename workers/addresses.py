@@ -72,6 +72,7 @@ def open_ledger(settings: Settings) -> Ledger:
         s3_endpoint=settings.s3_endpoint,
         owed_limit=settings.owed_limit,
         attempts_allowed=settings.attempts,
+        batches_limit=settings.batches_limit,
     )
 
 

@@ -29,9 +29,12 @@ from workers.addresses import (
 from workers.doorbell import QUEUES, WORK_QUEUES
 from workers.logs import configure as configure_logs
 from workers.loop_key import loop_key
+from workers.tables.names import HEAD_BYTES, RESULTS, result_name, sniff
 
 __all__ = [
+    "HEAD_BYTES",
     "QUEUES",
+    "RESULTS",
     "WORK_QUEUES",
     "Client",
     "NoAddress",
@@ -43,8 +46,10 @@ __all__ = [
     "masked",
     "models_folder",
     "open_ledger",
+    "result_name",
     "results_url",
     "run_folder",
+    "sniff",
     "write_private",
 ]
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from flask import Flask
 
-from service.pages import document, documents, sign_in, status, tokens
+from service.pages import batches, document, documents, sign_in, status, tokens
 
 
 def register(app: Flask) -> None:
     """Add every page to the application."""
-    for page in (sign_in, documents, document, status, tokens):
+    for page in (sign_in, documents, document, batches, status, tokens):
         app.register_blueprint(page.bp)

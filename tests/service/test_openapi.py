@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from service import documents, inbound
+from service import batches, documents, inbound
 from service.errors import PROBLEMS
 from tests.service.conftest import Issue
 
@@ -24,7 +24,7 @@ def raw_mail(_: object, value: object) -> bytes:
 
 OPERATIONS = [
     (path, method)
-    for blueprint in (documents.bp, inbound.bp)
+    for blueprint in (documents.bp, batches.bp, inbound.bp)
     for path, item in blueprint.paths.items()
     for method in ("get", "post", "delete")
     if getattr(item, method)
