@@ -13,7 +13,7 @@ WORKDIR /app
 COPY constraints.txt pyproject.toml ./
 RUN pip install --no-deps --index-url "$TORCH_INDEX" "$(grep '^torch==' constraints.txt)"
 COPY --chown=mailroom . .
-RUN pip install --constraint constraints.txt --config-settings editable_mode=compat --editable '.[postgresql,series,explain]'
+RUN pip install --constraint constraints.txt --config-settings editable_mode=compat --editable '.[postgresql,series]'
 
 USER mailroom
 ENV MAILROOM_DATA_DIR=/data MAILROOM_HOST=0.0.0.0 MAILROOM_SMTP_HOST=0.0.0.0 MAILROOM_LOG_FORMAT=json
