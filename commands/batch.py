@@ -60,17 +60,18 @@ def command(
 
     if output.exists() and not overwrite:
         raise click.UsageError(f"{output} is there already: choose another, or --overwrite.")
-    with client_of(url, token) as client, packed(source) as path:
-        batch = handed_in(client, path, source.name, kind, column, again)
-        if batch["state"] in ("paused", "failed") and batch["repeated"]:
-            batch = asked(client, "POST", f"{PLACE}/{batch['id']}/resume")
-        try:
+    batch: dict[str, Any] = {}
+    try:
+        with client_of(url, token) as client, packed(source) as path:
+            batch = handed_in(client, path, source.name, kind, column, again)
+            if batch["state"] in ("paused", "failed") and batch["repeated"]:
+                batch = asked(client, "POST", f"{PLACE}/{batch['id']}/resume")
             batch = watched(client, batch)
-        except KeyboardInterrupt:
-            click.echo(f"\n{how_to_go_on(batch)}", err=True)
-            sys.exit(130)
-        if batch["state"] == "done":
-            fetch(client, batch, output)
+            if batch["state"] == "done":
+                fetch(client, batch, output)
+    except KeyboardInterrupt:
+        click.echo(f"\n{how_to_go_on(batch)}", err=True)
+        sys.exit(130)
     report(batch, output, as_json)
     sys.exit(batch["state"] != "done")
 
@@ -193,6 +194,8 @@ def fetch(client: httpx.Client, batch: dict[str, Any], output: Path) -> None:
 
 def how_to_go_on(batch: dict[str, Any]) -> str:
     """Return what to do after Ctrl-C."""
+    if not batch:
+        return "Stopped before the upload was answered; the same command begins or goes on."
     return (
         f"The batch goes on without you ({batch['id']}). The same command waits for it again and "
         f"fetches the result; to stop it, POST {PLACE}/{batch['id']}/cancel or use the page "

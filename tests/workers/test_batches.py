@@ -62,6 +62,7 @@ def finished(mailroom: Installation, batch: Batch) -> bytes:
 
 
 def rows_of(result: bytes) -> list[dict[str, str]]:
+    csv.field_size_limit(10_000_000)
     return list(csv.DictReader(io.StringIO(result.decode(), newline="")))
 
 
@@ -74,20 +75,20 @@ def assert_whole(result: bytes, rows: int) -> None:
 
 def test_rows_come_back_in_order_with_an_answer_each(running: Installation) -> None:
     """The main job: a file in, the same file with more columns out; bad rows say so."""
-    body = table(2000) + b'2000,"",too many,cells\n2001,\n'
+    body = table(1100) + b'1100,"",too many,cells\n1101,\n'
     batch = accept(running, body)
     result = finished(running, batch)
 
     found = rows_of(result)
-    assert [row["id"] for row in found] == [str(number) for number in range(2002)]
-    assert all(row["queue"] and row["intent"] and not row["error"] for row in found[:2000])
+    assert [row["id"] for row in found] == [str(number) for number in range(1102)]
+    assert all(row["queue"] and row["intent"] and not row["error"] for row in found[:1100])
     assert 0 < float(found[0]["queue_confidence"]) <= 1
     assert found[0]["needs_review"] in ("true", "false")
     assert set(json.loads(found[0]["evidence"])) <= {"queue", "intent"}
-    codes = [json.loads(row["error"])["code"] for row in found[2000:]]
+    codes = [json.loads(row["error"])["code"] for row in found[1100:]]
     assert codes == ["bad_row", "no_text"]
     now = get(running, batch)
-    assert (now.rows_total, now.rows_done, now.rows_failed) == (2002, 2002, 2)
+    assert (now.rows_total, now.rows_done, now.rows_failed) == (1102, 1102, 2)
 
 
 def test_files_in_a_zip_are_read_as_documents(running: Installation) -> None:
@@ -115,24 +116,25 @@ def test_a_file_without_the_column_fails_and_says_what_there_is(running: Install
 
 def test_a_worker_killed_in_the_middle_loses_and_doubles_no_row(mailroom: Installation) -> None:
     """SIGKILL, twice, to all of it: another worker goes on behind what was committed."""
-    batch = accept(mailroom, table(6000), ring=False)
-    for share in (1, 2):
+    batch = accept(mailroom, table(3500), ring=False)
+    for _ in range(2):
         worker = mailroom.worker("bulk")
         mailroom.client.ring("bulk")
-        eventually(lambda share=share: get(mailroom, batch).rows_done >= share * 1000)
+        before = get(mailroom, batch).rows_done
+        eventually(lambda before=before: get(mailroom, batch).rows_done > before)  # type: ignore[misc]
         worker.kill()
-    assert get(mailroom, batch).rows_done < 6000, "it was over before the kill"
+    assert get(mailroom, batch).rows_done < 3500, "it was over before the kill"
 
     mailroom.worker("bulk")
     mailroom.scheduler()
-    assert_whole(finished(mailroom, batch), 6000)
-    assert get(mailroom, batch).rows_done == 6000
+    assert_whole(finished(mailroom, batch), 3500)
+    assert get(mailroom, batch).rows_done == 3500
 
 
 def test_pause_resume_and_cancel(running: Installation) -> None:
     """Paused, nothing moves; resumed, it ends whole; cancelled, it has no result."""
     batches = running.ledger.batches
-    batch = accept(running, table(5000))
+    batch = accept(running, table(3000))
     eventually(lambda: get(running, batch).rows_done > 0)
     batches.pause(batch.id, VIEWER)
     eventually(lambda: not running.ledger.chunks.holders())
@@ -140,13 +142,13 @@ def test_pause_resume_and_cancel(running: Installation) -> None:
     assert paused.state == "paused"
     other = accept(running, table(300))
     assert_whole(finished(running, other), 300)
-    assert get(running, batch).rows_done == paused.rows_done < 5000
+    assert get(running, batch).rows_done == paused.rows_done < 3000
 
     batches.resume(batch.id, VIEWER)
     running.client.ring("bulk")
-    assert_whole(finished(running, batch), 5000)
+    assert_whole(finished(running, batch), 3000)
 
-    gone = accept(running, table(5000))
+    gone = accept(running, table(3000))
     eventually(lambda: get(running, gone).rows_done > 0)
     batches.cancel(gone.id, VIEWER)
     eventually(lambda: not running.ledger.chunks.holders())
@@ -155,7 +157,7 @@ def test_pause_resume_and_cancel(running: Installation) -> None:
 
 def test_a_worker_asked_to_stop_gives_its_chunk_back(mailroom: Installation) -> None:
     """A restart for an update costs no attempt."""
-    batch = accept(mailroom, table(6000), ring=False)
+    batch = accept(mailroom, table(3500), ring=False)
     worker = mailroom.worker("bulk")
     mailroom.client.ring("bulk")
     eventually(lambda: get(mailroom, batch).rows_done > 0)
@@ -163,14 +165,14 @@ def test_a_worker_asked_to_stop_gives_its_chunk_back(mailroom: Installation) -> 
     assert not mailroom.ledger.chunks.holders()
     mailroom.worker("bulk")
     mailroom.scheduler()
-    assert_whole(finished(mailroom, batch), 6000)
+    assert_whole(finished(mailroom, batch), 3500)
 
 
 def test_two_workers_share_a_batch(mailroom: Installation) -> None:
     """A second process takes chunks too, and the order holds."""
     for _ in range(2):
         mailroom.worker("bulk")
-    batch = accept(mailroom, table(6000))
+    batch = accept(mailroom, table(3500))
     seen: set[str] = set()
 
     def both() -> bool:
@@ -178,7 +180,7 @@ def test_two_workers_share_a_batch(mailroom: Installation) -> None:
         return len(seen) == 2 or get(mailroom, batch).state == "done"
 
     eventually(both)
-    assert_whole(finished(mailroom, batch), 6000)
+    assert_whole(finished(mailroom, batch), 3500)
     assert len(seen) == 2
 
 
