@@ -47,7 +47,7 @@ class DemandSettings:
     network: bool = True
     statistics: bool = True  # ETS and Theta, where statsforecast is installed
     rounds: int = 0  # of the backtest; 0: as many as the horizon asks for
-    row_limit: int = 300_000  # of the trees; of rare sales, which tell less, four times as many
+    row_limit: int = 300_000  # of the trees: ten times as many rare sales gained nothing
     pair_limit: int = 8_000  # series and origins that the network reads
     smallest_root: float = 0.25  # of a window's scaled error, or quiet windows rule the fit
     tree: TreeSettings = field(default_factory=TreeSettings)
@@ -260,8 +260,9 @@ def _fit_models(
 
 def _fit_trees(scale: Scale, until: int, settings: DemandSettings) -> boosted.Trees | None:
     """Return trees fitted on what is known at `until`, or None when there is too little."""
-    limit = settings.row_limit * (1 if scale.aim == "percentage" else 4)
-    rows = training_rows(scale.panel, until, settings.ask, limit=limit, seed=settings.seed)
+    rows = training_rows(
+        scale.panel, until, settings.ask, limit=settings.row_limit, seed=settings.seed
+    )
     if len(rows) < FEWEST_ROWS:
         return None
     prepared = scale.prepare(rows)

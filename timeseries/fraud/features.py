@@ -3,10 +3,11 @@
 The windows are those of the fraud handbook (Le Borgne et al., ULB 2022, chapter 3: a card's
 count and mean amount, a terminal's count and risk over 1, 7 and 30 days, the risk moved back by
 the label delay), with more: deviation from the card's own past, gaps, and a terminal's run of
-frauds. Windows are calendar days: today and the days before it.
+frauds. A card's windows are calendar days, today and the days before it; a terminal's are slots
+of six hours, so that a label counts soon after it is known.
 
-A label counts only once it is older than the delay: a transaction of day d sees labels of the
-days up to d - delay - 1. `timeseries.fraud.stateful` computes the same, one by one.
+A label counts only once it is older than the delay: a transaction in slot s sees labels of the
+slots up to s - delay - 1. `timeseries.fraud.stateful` computes the same, one by one.
 
 Shapes: N transactions, F features.
 """
@@ -22,6 +23,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DAY = 86_400
+SLOTS = 4  # of a day, at a terminal
+SLOT = DAY // SLOTS
 WINDOWS = (1, 7, 30)  # days
 RUN_DAYS = 28  # how far back, before the delay, a terminal's run of frauds is looked for
 NEVER = 99.0  # days since something that has not happened
@@ -227,20 +230,22 @@ def _terminal_features(
     """
     order = np.lexsort((np.arange(len(transactions)), transactions.terminal))
     rows = transactions.take(order)
-    key, day = rows.terminal, rows.day
-    place = _places(key, day)
+    key, slot, late = rows.terminal, rows.seconds // SLOT, delay * SLOTS
+    place = _places(key, slot)
     fraud = np.concatenate(([0], np.cumsum(rows.fraud == 1)))
     silent = np.concatenate(([0], np.cumsum(quiet[order])))
-    until = np.searchsorted(place, _places(key, day - delay, day), side="left")
+    until = np.searchsorted(place, _places(key, slot - late, slot), side="left")
     found: dict[str, Floats] = {}
     for window in WINDOWS:
-        (count,) = _in_window(key, day, window, np.ones(len(rows)))
-        since = np.searchsorted(place, _places(key, day - delay - window, day), side="left")
+        (count,) = _in_window(key, slot, window * SLOTS, np.ones(len(rows)))
+        back = slot - late - window * SLOTS
+        since = np.searchsorted(place, _places(key, back, slot), side="left")
         known = np.maximum(until - since, 1)
         found[f"terminal_count_{window}"] = count
         found[f"terminal_risk_{window}"] = (fraud[until] - fraud[since]) / known
-    since = np.searchsorted(place, _places(key, day - delay - RUN_DAYS, day), side="left")
-    found |= _run_features(key, day, quiet[order], silent, since, until)
+    back = slot - late - RUN_DAYS * SLOTS
+    since = np.searchsorted(place, _places(key, back, slot), side="left")
+    found |= _run_features(key, slot, quiet[order], silent, since, until)
     columns = {name: np.empty(len(rows)) for name in found}
     for name, values in found.items():
         columns[name][order] = values
@@ -248,27 +253,27 @@ def _terminal_features(
 
 
 def _run_features(
-    key: Ints, day: Ints, quiet: npt.NDArray[np.bool_], silent: Ints, since: Ints, until: Ints
+    key: Ints, slot: Ints, quiet: npt.NDArray[np.bool_], silent: Ints, since: Ints, until: Ints
 ) -> dict[str, Floats]:
-    """Return how the quiet frauds of the known days, rows `since` to `until`, lie.
+    """Return how the quiet frauds of the known slots, rows `since` to `until`, lie.
 
-    A day counts as a whole: the run starts with its first day and ends with its last.
+    A slot counts as a whole: the run starts with its first slot and ends with its last.
     """
-    n, place = len(day), _places(key, day)
+    n, place = len(slot), _places(key, slot)
     index = np.arange(n)
     following = np.minimum.accumulate(np.where(quiet, index, n)[::-1])[::-1]
     following = np.append(following, n)
     preceding = np.concatenate(([-1], np.maximum.accumulate(np.where(quiet, index, -1))))
     count = silent[until] - silent[since]
     some = count > 0
-    first = day[np.where(some, following[since], 0)]
-    last = day[np.where(some, preceding[until], 0)]
-    start = np.searchsorted(place, _places(key, first, day), side="left")
-    stop = np.searchsorted(place, _places(key, last + 1, day), side="left")
+    first = slot[np.where(some, following[since], 0)]
+    last = slot[np.where(some, preceding[until], 0)]
+    start = np.searchsorted(place, _places(key, first, slot), side="left")
+    stop = np.searchsorted(place, _places(key, last + 1, slot), side="left")
     return {
         "quiet_frauds": count.astype(float),
-        "since_first_fraud": np.where(some, day - first, NEVER).astype(float),
-        "since_last_fraud": np.where(some, day - last, NEVER).astype(float),
+        "since_first_fraud": np.where(some, (slot - first) / SLOTS, NEVER),
+        "since_last_fraud": np.where(some, (slot - last) / SLOTS, NEVER),
         "run_share": np.where(some, count / np.maximum(until - start, 1), 0.0),
         "good_since": np.where(some, until - stop, 0).astype(float),
     }

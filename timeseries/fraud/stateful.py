@@ -22,6 +22,8 @@ from timeseries.fraud.features import (
     NEVER,
     PRIOR_COUNT,
     RUN_DAYS,
+    SLOT,
+    SLOTS,
     VERY_HIGH,
     WINDOWS,
 )
@@ -47,7 +49,7 @@ def new_card(usual_amount: float) -> State:
 
 def new_terminal() -> State:
     """Return the state of a terminal that was never seen."""
-    return {"days": []}  # [day, count, frauds known, quiet frauds known]
+    return {"slots": []}  # [slot of six hours, count, frauds known, quiet frauds known]
 
 
 def observe(
@@ -59,16 +61,16 @@ def observe(
     """
     day = seconds // DAY
     card = card | {"days": [entry[:] for entry in card["days"]], "recent": card["recent"][:]}
-    terminal = {"days": [entry[:] for entry in terminal["days"]]}
+    terminal = {"slots": [entry[:] for entry in terminal["slots"]]}
     found = _own(card, seconds, amount)
     _count_card(card, day, amount, found["ratio"])
     found |= _card_windows(card["days"], day, amount, found["ratio"], delay)
-    _entry(terminal["days"], day, 4)[1] += 1
-    found |= _terminal_windows(terminal["days"], day, delay)
+    slot = seconds // SLOT
+    _entry(terminal["slots"], slot, 4)[1] += 1
+    found |= _terminal_windows(terminal["slots"], slot, delay)
     card["days"] = [entry for entry in card["days"] if entry[0] >= day - delay - LONGEST - 1]
-    terminal["days"] = [
-        entry for entry in terminal["days"] if entry[0] >= day - delay - LONGEST - 1
-    ]
+    oldest = slot - (delay + LONGEST + 1) * SLOTS
+    terminal["slots"] = [entry for entry in terminal["slots"] if entry[0] >= oldest]
     _learn_amount(card, amount)
     card |= {
         "first": seconds if card["first"] is None else card["first"],
@@ -82,12 +84,12 @@ def learn(card: State, terminal: State, *, seconds: int, ratio: float) -> tuple[
     """Return the states with a transaction of that moment now known to be a fraud."""
     day = seconds // DAY
     card = card | {"days": [entry[:] for entry in card["days"]]}
-    terminal = {"days": [entry[:] for entry in terminal["days"]]}
+    terminal = {"slots": [entry[:] for entry in terminal["slots"]]}
     for entry in card["days"]:
         if entry[0] == day:
             entry[5] += 1
-    for entry in terminal["days"]:
-        if entry[0] == day:
+    for entry in terminal["slots"]:
+        if entry[0] == seconds // SLOT:
             entry[2] += 1
             entry[3] += ratio < HIGH
     return card, terminal
@@ -145,15 +147,18 @@ def _card_windows(
     return found
 
 
-def _terminal_windows(days: list[list[float]], day: int, delay: int) -> dict[str, float]:
+def _terminal_windows(slots: list[list[float]], slot: int, delay: int) -> dict[str, float]:
     found: dict[str, float] = {}
+    known_until = slot - delay * SLOTS
     for window in WINDOWS:
-        count = sum(entry[1] for entry in days if entry[0] > day - window)
-        known = [entry for entry in days if day - delay - window <= entry[0] < day - delay]
+        count = sum(entry[1] for entry in slots if entry[0] > slot - window * SLOTS)
+        since = known_until - window * SLOTS
+        known = [entry for entry in slots if since <= entry[0] < known_until]
         seen = sum(entry[1] for entry in known)
         found[f"terminal_count_{window}"] = float(count)
         found[f"terminal_risk_{window}"] = sum(entry[2] for entry in known) / max(seen, 1)
-    known = [entry for entry in days if day - delay - RUN_DAYS <= entry[0] < day - delay]
+    since = known_until - RUN_DAYS * SLOTS
+    known = [entry for entry in slots if since <= entry[0] < known_until]
     frauds = [entry for entry in known if entry[3]]
     if not frauds:
         return found | {
@@ -167,8 +172,8 @@ def _terminal_windows(days: list[list[float]], day: int, delay: int) -> dict[str
     count = sum(entry[3] for entry in frauds)
     return found | {
         "quiet_frauds": float(count),
-        "since_first_fraud": float(day - first),
-        "since_last_fraud": float(day - last),
+        "since_first_fraud": (slot - first) / SLOTS,
+        "since_last_fraud": (slot - last) / SLOTS,
         "run_share": count / max(sum(entry[1] for entry in known if entry[0] >= first), 1),
         "good_since": float(sum(entry[1] for entry in known if entry[0] > last)),
     }
