@@ -54,17 +54,19 @@ def value_of(label: str, text: str) -> str | None:
 
 
 def date_in(text: str) -> str | None:
-    """Return the first whole date of a text as YYYY-MM-DD; None when there is none."""
-    for pattern in _DATES:
-        for match in pattern.finditer(text):
-            parts = match.groupdict()
-            month = (
-                int(parts["number"])
-                if parts.get("number")
-                else _MONTHS.get(parts["month"].lower(), 0)
-            )
-            try:
-                return datetime.date(int(parts["year"]), month, int(parts["day"])).isoformat()
-            except ValueError:
-                continue
-    return None
+    """Return the one date of a text as YYYY-MM-DD; None when there is none, or more than one.
+
+    Of "begins on February 1 and expires on July 31" nobody knows which was meant.
+    """
+    found = {date for pattern in _DATES for date in map(_date, pattern.finditer(text)) if date}
+    return found.pop() if len(found) == 1 else None
+
+
+def _date(match: re.Match[str]) -> str | None:
+    parts = match.groupdict()
+    number = parts.get("number")
+    month = int(number) if number else _MONTHS.get(parts["month"].lower(), 0)
+    try:
+        return datetime.date(int(parts["year"]), month, int(parts["day"])).isoformat()
+    except ValueError:
+        return None

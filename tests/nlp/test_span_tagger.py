@@ -119,6 +119,7 @@ def test_average_precision_ranks() -> None:
         ("12/31/2020", "2020-12-31"),
         ("on 2001-02-30 or Sept. 3 2001", "2001-09-03"),
         ("until terminated", None),
+        ("from February 1, 2026 to July 31, 2026", None),
     ],
 )
 def test_dates_are_read_only_where_they_are_whole(text: str, date: str | None) -> None:
