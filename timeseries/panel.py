@@ -16,7 +16,7 @@ import polars as pl
 from timeseries import moments
 from timeseries.errors import BadTime, BadValue, DuplicateRow, MissingColumn, UnknownSeries
 from timeseries.moments import Grid
-from timeseries.roles import AFTERWARDS, DAY_OF_WEEK, Roles
+from timeseries.roles import Roles
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -330,23 +330,59 @@ def _with_companions(panel: Panel, tables: Mapping[str, pl.DataFrame], roles: Ro
     for name, table in tables.items():
         keys = [key for key in roles.series if key in table.columns]
         if roles.time in table.columns and not keys:
-            panel = _with_calendar(panel, table, roles.time)
-        elif keys and roles.time not in table.columns:
+            panel = _with_calendar(panel, table, roles)
+        elif roles.time in table.columns:
+            panel = _with_plan(panel, table, keys, roles, name)
+        elif keys:
             panel = _with_facts(panel, table, keys, name)
     return panel
 
 
-def _with_calendar(panel: Panel, table: pl.DataFrame, time: str) -> Panel:
-    days = moments.parse(table[time])
-    place = {day: i for i, day in enumerate(days.to_list())}
-    steps = [place.get(panel.grid.moment(i), -1) for i in range(panel.y.shape[1])]
-    rows = np.array(steps)
+def _places_in_time(panel: Panel, table: pl.DataFrame, time: str) -> Ints:
+    """Return the moment of each row of a table, -1 where it lies outside the panel."""
+    place = {panel.grid.moment(i): i for i in range(panel.y.shape[1])}
+    return np.array([place.get(when, -1) for when in moments.parse(table[time]).to_list()])
+
+
+def _with_plan(
+    panel: Panel, table: pl.DataFrame, keys: list[str], roles: Roles, where: str
+) -> Panel:
+    """Return the panel with a table of plans by series and time (prices by item and week)."""
+    places = [panel.key_names.index(key) for key in keys]
+    series_of: dict[tuple[str, ...], list[int]] = {}
+    for i, key in enumerate(panel.keys):
+        series_of.setdefault(tuple(key[place] for place in places), []).append(i)
+    steps = _places_in_time(panel, table, roles.time)
+    rows = table.select(pl.col(key).cast(pl.String) for key in keys).rows()
+    if table.select(*keys, roles.time).is_duplicated().any():
+        row = int(table.select(*keys, roles.time).is_duplicated().arg_max() or 0) + 1
+        raise DuplicateRow(f"{where} tells the same {', '.join(keys)} and time twice", row=row)
     known, categories = dict(panel.known), dict(panel.categories)
     for name in table.columns:
-        if name == time or name.lower() in DAY_OF_WEEK or AFTERWARDS.match(name.lower()):
+        if name == roles.time or name in keys or not roles.counts(name):
             continue
         values, labels = encode(table[name])
-        line = np.where(rows >= 0, values[np.maximum(rows, 0)], np.nan)
+        grid = np.full(panel.y.shape, np.nan)
+        for row, key in enumerate(rows):
+            if steps[row] >= 0 and key in series_of:
+                grid[series_of[key], steps[row]] = values[row]
+        known[name] = grid
+        if labels:
+            categories[name] = labels
+    return replace(panel, known=known, categories=categories)
+
+
+def _with_calendar(panel: Panel, table: pl.DataFrame, roles: Roles) -> Panel:
+    """Return the panel with a table of days: what it tells of a day holds for every series."""
+    steps = _places_in_time(panel, table, roles.time)
+    inside = steps >= 0
+    known, categories = dict(panel.known), dict(panel.categories)
+    for name in table.columns:
+        if name == roles.time or not roles.counts(name):
+            continue
+        values, labels = encode(table[name])
+        line = np.full(panel.y.shape[1], np.nan)
+        line[steps[inside]] = values[inside]
         known[name] = np.broadcast_to(line, panel.y.shape).copy()
         if labels:
             categories[name] = labels

@@ -38,6 +38,14 @@ class Roles:
     time: str
     target: str
     known: tuple[str, ...] = ()
+    said: bool = False  # `known` was said by a person: nothing else counts, in no other table
+
+    def counts(self, name: str) -> bool:
+        """Return whether a column of a dated table beside the history counts as known ahead."""
+        if self.said:
+            return name in self.known
+        lower = name.lower()
+        return lower not in DAY_OF_WEEK and not AFTERWARDS.match(lower)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists and names."""
@@ -68,6 +76,7 @@ def recognise(
     if series is None:
         named = [name for name in columns if name.lower() in SERIES]
         series = [name for name in named if name not in (time, target)]
+    said = known is not None
     if known is None:
         known = [
             name
@@ -77,7 +86,7 @@ def recognise(
             and name.lower() not in DAY_OF_WEEK
             and name not in (*series, time, target)
         ]
-    return Roles(tuple(series), time, target, tuple(known))
+    return Roles(tuple(series), time, target, tuple(known), said)
 
 
 def _find(

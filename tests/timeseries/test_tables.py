@@ -154,6 +154,21 @@ def test_tables_of_a_folder_belong_together(tmp_path: Path) -> None:
     assert built.known["event"][0, :4].tolist() == [0, 1, 0, 1]
 
 
+def test_prices_by_shop_and_day_are_a_plan() -> None:
+    """A table by series and time is known ahead, unless somebody says what alone is."""
+    table = pl.concat([frame(), frame(store=["b"] * 10)])
+    prices = pl.DataFrame(
+        {"store": ["b", "a"], "date": [days(3)[2]] * 2, "price": [2.5, 1.5], "revenue": [9, 9]}
+    )
+    said = roles.recognise(table, companions={"prices": prices})
+    built, _ = panel.build_panel(table, said, companions={"prices": prices})
+    assert built.known["price"][:, 2].tolist() == [1.5, 2.5]
+    assert np.isnan(built.known["price"][:, 3]).all()
+    assert "revenue" not in built.known  # known afterwards
+    nothing = roles.recognise(table, known=(), companions={"prices": prices})
+    assert not panel.build_panel(table, nothing, companions={"prices": prices})[0].known
+
+
 @pytest.mark.parametrize("name", ["sales.csv", "sales.parquet", "sales.jsonl"])
 def test_formats_say_the_same(name: str) -> None:
     """CSV, Parquet and JSON lines are the same table."""

@@ -4,7 +4,7 @@ The windows are those of the fraud handbook (Le Borgne et al., ULB 2022, chapter
 count and mean amount, a terminal's count and risk over 1, 7 and 30 days, the risk moved back by
 the label delay), with more: deviation from the card's own past, gaps, and a terminal's run of
 frauds. A card's windows are calendar days, today and the days before it; a terminal's are slots
-of six hours, so that a label counts soon after it is known.
+of an hour, so that a label counts soon after it is known.
 
 A label counts only once it is older than the delay: a transaction in slot s sees labels of the
 slots up to s - delay - 1. `timeseries.fraud.stateful` computes the same, one by one.
@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 DAY = 86_400
-SLOTS = 4  # of a day, at a terminal
+SLOTS = 24  # of a day, at a terminal
 SLOT = DAY // SLOTS
 WINDOWS = (1, 7, 30)  # days
 RUN_DAYS = 28  # how far back, before the delay, a terminal's run of frauds is looked for

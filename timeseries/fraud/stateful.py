@@ -49,7 +49,7 @@ def new_card(usual_amount: float) -> State:
 
 def new_terminal() -> State:
     """Return the state of a terminal that was never seen."""
-    return {"slots": []}  # [slot of six hours, count, frauds known, quiet frauds known]
+    return {"slots": []}  # [slot of an hour, count, frauds known, quiet frauds known]
 
 
 def observe(
