@@ -106,7 +106,7 @@ def build_panel(
     errors of `timeseries.errors`, each with its row; harmless oddities become notices.
     """
     if future is not None:
-        future = _continue_numbers(history, future, roles)
+        history, future = _continue_numbers(history, future, roles)
     joined, split = _join(history, future, roles)
     time = _times(joined[roles.time], split, roles.time)
     if roles.series:
@@ -132,23 +132,24 @@ def build_panel(
     return panel, Rows(codes[split:], step[split:], target[split:])
 
 
-def _continue_numbers(history: pl.DataFrame, future: pl.DataFrame, roles: Roles) -> pl.DataFrame:
-    """Return a future whose plain numbers start again at 1 with numbers that go on.
+def _continue_numbers(
+    history: pl.DataFrame, future: pl.DataFrame, roles: Roles
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both tables with numbers that go on, where the future's start again at 1.
 
     Histories of different lengths then end together, as their futures start together.
     """
-    time = roles.time
+    time, keys = roles.time, list(roles.series)
     if time not in future.columns or not history[time].dtype.is_integer():
-        return future
+        return history, future
     if future[time].min() > 1 or history[time].max() < future[time].min():  # type: ignore[operator]
-        return future
-    keys = list(roles.series)
+        return history, future
+    last = history[time].max()
+    number = pl.col(time).cast(pl.Int64)
+    future = future.with_columns(number + last)
     if not keys:
-        return future.with_columns(pl.col(time) + history[time].max())
-    ends = history.group_by(keys).agg(pl.col(time).max().alias("__end"))
-    return future.join(ends, on=keys, how="left", maintain_order="left").with_columns(
-        (pl.col(time).cast(pl.Int64) + pl.col("__end").fill_null(0)).alias(time)
-    )
+        return history, future
+    return history.with_columns(number - number.max().over(keys) + last), future
 
 
 def _join(

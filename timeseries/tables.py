@@ -77,8 +77,8 @@ def _parse(body: bytes, name: str) -> pl.DataFrame:
 def read_history(paths: Sequence[Path]) -> History:
     """Return the history in files and folders.
 
-    A folder stands for its `train` table and the other tables in it. Several main tables are
-    joined end to end; they must have the same columns.
+    A folder stands for its `train` table, a `dev` table that goes on with it, and the other
+    tables in it. Several main tables are joined end to end; they must have the same columns.
     """
     mains: list[pl.DataFrame] = []
     companions: dict[str, pl.DataFrame] = {}
@@ -90,7 +90,12 @@ def read_history(paths: Sequence[Path]) -> History:
         if MAIN not in files:
             raise UnreadableTable(f"{path} holds no {MAIN}.parquet or {MAIN}.csv")
         mains.append(read_table(files.pop(MAIN)))
-        companions |= {name: read_table(file) for name, file in files.items() if name != "dev"}
+        others = {name: read_table(file) for name, file in files.items()}
+        if "dev" in others:
+            # a dev part of the same columns is simply the history's end
+            dev = others.pop("dev")
+            mains += [dev] if set(dev.columns) == set(mains[-1].columns) else []
+        companions |= others
     if not mains:
         raise UnreadableTable("no history was given")
     return History(concatenate(mains), companions)

@@ -131,13 +131,10 @@ def test_numbers_that_start_again_go_on() -> None:
         {"series_id": ["a"] * 5 + ["b"] * 3, "t": [1, 2, 3, 4, 5, 1, 2, 3], "y": [1.0] * 8}
     )
     future = pl.DataFrame({"series_id": ["a", "b"], "t": [1, 1], "y": [2.0, 3.0]})
-    _, rows = panel.build_panel(
-        history.filter(pl.col("series_id") == "a"),
-        roles.recognise(history),
-        future=future.filter(pl.col("series_id") == "a"),
-    )
+    built, rows = panel.build_panel(history, roles.recognise(history), future=future)
     assert rows is not None
-    assert rows.moment.tolist() == [5]
+    assert rows.moment.tolist() == [5, 5]
+    assert built.y[1].tolist()[2:5] == [1, 1, 1]  # the shorter one ends with the longer one
 
 
 def test_tables_of_a_folder_belong_together(tmp_path: Path) -> None:
