@@ -130,9 +130,9 @@ def test_the_services_commands_carry_a_document_through(
     """A compose file whose commands do not start is found by the user, not by us."""
     migrated = run_once(installation, *compose["services"]["migrate"]["command"])
     assert migrated.returncode == 0, migrated.stderr
-    token = run_once(installation, "token", "issue", "--name", "test", "--json")
+    token = run_once(installation, "token", "issue", "test", "--json")
     assert token.returncode == 0, token.stderr
-    secret = yaml.safe_load(token.stdout)["secret"]
+    secret = yaml.safe_load(token.stdout)["token"]
     names = ("web", "worker", "bulk-worker", "scheduler", "gateway")
     logs = {name: (tmp_path / f"{name}.log").open("w+") for name in names}
     parts = {

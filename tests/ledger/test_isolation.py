@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import Document, Finished, Ledger, Viewer
+from ledger import Batch, Document, Finished, Ledger, Viewer
 from ledger.errors import LedgerError, NotFound
 from tests.ledger.conftest import OUTCOME, claim
 
@@ -57,6 +57,15 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "corrections.list": lambda ledger, viewer, document, _: ledger.corrections.list(
         viewer, document_id=document.id
     ),
+    # the same key and bytes are another batch elsewhere, not ours again
+    "batches.accept": lambda ledger, viewer, *_: hand_in(ledger, viewer).repeated,
+    "batches.get": lambda ledger, viewer, *_: ledger.batches.get(our_batch(ledger), viewer),
+    "batches.list": lambda ledger, viewer, *_: ledger.batches.list(viewer).items,
+    "batches.result": lambda ledger, viewer, *_: ledger.batches.result(our_batch(ledger), viewer),
+    "batches.pause": lambda ledger, viewer, *_: ledger.batches.pause(our_batch(ledger), viewer),
+    "batches.resume": lambda ledger, viewer, *_: ledger.batches.resume(our_batch(ledger), viewer),
+    "batches.cancel": lambda ledger, viewer, *_: ledger.batches.cancel(our_batch(ledger), viewer),
+    "batches.delete": lambda ledger, viewer, *_: ledger.batches.delete(our_batch(ledger), viewer),
     "audit.list": lambda ledger, viewer, document, _: ledger.audit.list(
         viewer, document_id=document.id
     ),
@@ -70,6 +79,25 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "models.promote": lambda ledger, viewer, *_: ledger.models.promote("m", "2", viewer),
     "models.rollback": lambda ledger, viewer, *_: ledger.models.rollback("m", viewer),
 }
+
+
+def hand_in(ledger: Ledger, viewer: Viewer) -> Batch:
+    """Hand in a table of one row."""
+    return ledger.batches.accept(
+        [b"text\n", SECRET.encode()],
+        viewer=viewer,
+        kind="ticket",
+        name=SECRET,
+        file_format="csv",
+        text_column="text",
+        idempotency_key=SECRET,
+    )
+
+
+def our_batch(ledger: Ledger) -> str:
+    """Return the id of the batch that `ours` handed in."""
+    (batch,) = ledger.batches.list(Viewer("ours")).items
+    return batch.id
 
 
 @pytest.fixture
@@ -91,6 +119,7 @@ def ours(ledger: Ledger, viewer: Viewer) -> Document:
     ledger.corrections.add(document.id, "team", SECRET, viewer)
     ledger.tokens.issue(viewer, name=SECRET, scopes=["read"])
     ledger.models.promote("m", "1", Viewer())
+    hand_in(ledger, viewer)
     return ledger.documents.get(document.id, viewer)
 
 
