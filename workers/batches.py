@@ -173,7 +173,8 @@ class Bench:
             table, layout = table_of(chunk.format), chunk.layout or {}
             body = self._context.ledger.files.get(str(chunk.input_sha256))
             items = table.items(body, layout)
-            if len(items) != chunk.rows:
+            divided = len(items) != chunk.rows
+            if divided:
                 body = table.select(body, chunk.skip, chunk.rows)
                 items = table.items(body, layout)
             readings = self._readings(chunk, items)
@@ -193,6 +194,10 @@ class Bench:
             self._pending = self._pool.submit(
                 self._finish, chunk, table, layout, body, readings, held
             )
+            if divided:
+                # A piece of a chunk that was lost: what kills the worker may be the next one,
+                # and must not take this one's commit with it.
+                self._wait()
 
     def _readings(
         self, chunk: Chunk, items: Sequence[str | bytes | dict[str, Any]]
