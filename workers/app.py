@@ -19,6 +19,7 @@ from settings import Settings
 from workers import doorbell, tasks
 from workers.addresses import NoAddress, broker_url, results_url
 from workers.context import Context
+from workers.credit import Credit
 
 RESULT_SECONDS = 3600
 
@@ -39,6 +40,7 @@ def make_app(settings: Settings, context: Context | None = None) -> Celery:
     if unknown:
         raise ValueError(f"Celery knows no such settings: {', '.join(unknown)}")
     app.conf.update(wanted)
+    app.steps["consumer"].add(Credit)
     register_tasks(app, context or Context(settings))
     return app
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -94,6 +96,31 @@ def remembered(path: Path) -> Identity | None:
     except (OSError, ValueError):
         return None
     return identity if identity.alive() else None
+
+
+def drop_inherited_connections() -> int:
+    """Let go of the network connections that a fork copied from the parent; return how many.
+
+    Call it in the child before it opens any. A copy that stays open keeps the parent's poller
+    from ever forgetting a connection it has closed: it then spins at full speed, and Celery's
+    consumer no longer hears its queue. (kombu 5.7: a child started after the broker was
+    connected, then the broker lost.)
+    """
+    dropped = 0
+    with open(os.devnull, "rb") as nothing:
+        for name in os.listdir("/dev/fd"):
+            try:
+                if not stat.S_ISSOCK(os.fstat(int(name)).st_mode):
+                    continue
+                with socket.socket(fileno=os.dup(int(name))) as copy:
+                    connected = bool(copy.getpeername())  # a pair of ours has nameless ends
+            except OSError:
+                continue
+            if connected:
+                # In its place, not closed: the number still stands in the parent's objects.
+                os.dup2(nothing.fileno(), int(name), inheritable=False)
+                dropped += 1
+    return dropped
 
 
 def die_with_parent(number: int = signal.SIGTERM, *, parent: int | None = None) -> None:

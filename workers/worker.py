@@ -20,6 +20,7 @@ from workers.app import keep_our_logs, make_app
 from workers.context import Context
 from workers.doorbell import DIRECT_QUEUE, QUEUES, WORK_QUEUES
 from workers.leases import take_up
+from workers.process import drop_inherited_connections
 
 log = structlog.get_logger(__name__)
 
@@ -70,6 +71,7 @@ def run_worker(settings: Settings, *, queues: Sequence[str] = QUEUES, name: str 
 
 def _connect_signals(app: Celery, context: Context, queues: Sequence[str]) -> None:
     def begin_child(**_: Any) -> None:
+        drop_inherited_connections()
         context.slot = int(getattr(current_process(), "index", 0) or 0)
         # Celery gives a child four seconds to come up, and models take longer: beside it.
         threading.Thread(target=_start_child, args=(app, context, queues), daemon=True).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +101,33 @@ def test_a_zombie_does_not_live() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     assert not identity.alive()
     process.communicate()
+
+
+def test_a_forked_child_lets_go_of_its_parents_connections() -> None:
+    """A copy in a child kept the worker's poller spinning on a connection it had closed."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connection = socket.create_connection(server.getsockname())
+        accepted, _ = server.accept()
+        pair = socket.socketpair()
+        program = (
+            "import os, sys; from workers.process import drop_inherited_connections;"
+            "dropped = drop_inherited_connections(); base = os.path.basename;"
+            "print(dropped, [base(os.readlink(f'/proc/self/fd/{n}'))"
+            " for n in sys.argv[1:]])"
+        )
+        numbers = [connection.fileno(), accepted.fileno(), pair[0].fileno()]
+        answer = subprocess.run(
+            [sys.executable, "-c", program, *map(str, numbers)],
+            pass_fds=numbers,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        connection.close()
+        accepted.close()
+        for end in pair:
+            end.close()
+    assert answer.startswith("2 ['null', 'null', 'socket:")
 
 
 def test_a_setting_that_celery_does_not_know_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,22 @@ def test_a_broker_stopped_and_started_delays_and_loses_nothing(running: Installa
     assert_each_finished_once(running, before + meanwhile)
 
 
+def test_a_broker_that_goes_away_under_work_in_hand_is_heard_again(running: Installation) -> None:
+    """An acknowledgement that failed, and a child replaced before, left Celery deaf for good."""
+    for _ in range(2):
+        long = running.accept(GOOD * 3_000)
+        eventually(lambda long=long: running.get(long).state == "running")
+        os.kill(min(running.readers()), signal.SIGKILL)
+        running.finished([long])
+        long = running.accept(GOOD * 3_000)
+        eventually(lambda long=long: running.get(long).state == "running")
+        running.broker.stop()
+        running.finished([long])
+        running.broker.start()
+
+    assert_each_finished_once(running, [running.accept(text) for text in texts(5)])
+
+
 def test_a_flushed_broker_is_made_good_by_the_scheduler(mailroom: Installation) -> None:
     """Somebody cleans the broker: bells are gone, documents are not."""
     documents = [mailroom.accept(text) for text in texts(50)]
