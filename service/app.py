@@ -55,6 +55,8 @@ def create_app(settings: Settings) -> OpenAPI:
         validation_error_callback=openapi.refuse_invalid,
         doc_ui=False,
     )
+    # An id with a slash in it is unknown, not a redirect to a document of another id
+    app.url_map.merge_slashes = False
     app.request_class = Request
     configure(app, settings)
     keep(app, Parts(settings, open_ledger(settings), Client(broker_url(settings))))

@@ -6,7 +6,7 @@ import io
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -252,6 +252,7 @@ def test_a_filter_that_makes_no_sense_is_422(api: Api, query: dict[str, str]) ->
     assert answer.json["code"] in ("invalid_request", "invalid_cursor")
 
 
+@example("/0")
 @hypothesis_settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
