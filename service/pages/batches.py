@@ -14,8 +14,11 @@ from service import access
 from service.access import viewer
 from service.batches import QUEUE, allow_large, close_spooled, download, submit_batch
 from service.errors import ServiceError
+from service.navigation import Link
 from service.parts import parts
 from service.words import STATES
+
+LINK = Link("/batches", "Batches", 20)
 
 bp = Blueprint("batches_page", __name__, url_prefix="/batches")
 bp.before_request(allow_large)

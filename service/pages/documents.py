@@ -14,10 +14,13 @@ from ledger.errors import LedgerError, NotFound
 from service import access
 from service.access import viewer
 from service.errors import EmptyDocument, ServiceError
+from service.navigation import Link
 from service.parts import parts
 from service.problems import for_programs
 from service.samples import SAMPLES
 from service.submission import encoded, submit
+
+LINK = Link("/documents", "Documents", 10)
 
 bp = Blueprint("documents_page", __name__)
 bp.before_request(access.session_gate)

@@ -6,7 +6,10 @@ from flask import Blueprint, render_template
 
 from service import access, health
 from service.access import viewer
+from service.navigation import Link
 from service.parts import parts
+
+LINK = Link("/status", "Status", 80)
 
 bp = Blueprint("status", __name__)
 bp.before_request(access.session_gate)

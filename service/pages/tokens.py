@@ -12,7 +12,10 @@ from ledger import Token
 from service import access
 from service.access import viewer
 from service.errors import InvalidRequest
+from service.navigation import Link
 from service.parts import parts
+
+LINK = Link("/tokens", "Tokens", 90, scope="admin")
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 bp.before_request(access.session_gate)
