@@ -29,7 +29,8 @@ ROWS = [
     for store in ("north", HOSTILE)
     for day in range(1, 9)
 ]
-PAGE = """<!doctype html><title>p</title><link rel="icon" href="data:,">{% include "plot_scripts.html" %}{{ plot }}"""
+PAGE = """<!doctype html><title>p</title><link rel="icon" href="data:,">
+{% include "plot_scripts.html" %}{{ plot }}"""
 
 
 @pytest.fixture
