@@ -65,17 +65,20 @@ class Documents:
         idempotency_key: str | None = None,
         parent_id: str | None = None,
         envelope: dict[str, Any] | None = None,
+        any_body: bool = False,
     ) -> Document:
         """Keep a document and owe its reading, in one transaction; durable when it returns.
 
         `priority` is 0 (soonest) to 9; `deadline` can only bring it forward. The same
         idempotency key with the same body and kind returns the same document, `repeated`;
         raises IdempotencyConflict for another body or kind, TooMuchOwed past the limit,
-        StorageFull, and NotFound for an unknown parent.
+        StorageFull, and NotFound for an unknown parent. With `any_body` the key alone says
+        what is the same: of a mail two servers keep copies whose bytes differ.
         """
         viewer.require("write")
         key = None if idempotency_key is None else _hash(_bytes(idempotency_key))
-        fingerprint = _hash(hashlib.sha256(body).digest() + _bytes(kind or ""))
+        said = b"" if any_body else hashlib.sha256(body).digest()
+        fingerprint = _hash(said + _bytes(kind or ""))
         for _ in range(ACCEPT_TRIES):
             earlier = self._find_repeated(key, fingerprint, viewer)
             if earlier is not None:

@@ -15,6 +15,7 @@ from ledger.database import Database
 from ledger.deliveries import Deliveries
 from ledger.documents import Documents
 from ledger.files import Files
+from ledger.mailboxes import Mailboxes
 from ledger.models import Models
 from ledger.originals import ORPHAN_SECONDS, Originals
 from ledger.owed import OwedWork
@@ -80,6 +81,7 @@ class Ledger:
         self.audit = Audit(database)
         self.deliveries = Deliveries(database)
         self.corrections = Corrections(database)
+        self.mailboxes = Mailboxes(database)
         self.models = Models(database)
         self._originals = originals
 

@@ -327,3 +327,62 @@ Index(
     postgresql_where=text("free_at IS NOT NULL"),
 )
 Index("ix_batch_chunks_finished_at", batch_chunks.c.batch_id, batch_chunks.c.finished_at)
+
+mailboxes = Table(
+    "mailboxes",
+    metadata,
+    Column("workspace", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("detail", Json),  # why it is in that state, as {"code", "message"}
+    Column("described", Json),  # host, user and folders, for people to see
+    Column("secret", Text),  # password or tokens, sealed with a key that is not in the ledger
+    Column("holder", Text),
+    Column("free_at", BigInteger, nullable=False),  # as in `owed`: when another may read it
+    Column("changed_at", Instant, nullable=False),
+    Column("read_at", Instant),
+)
+
+mailbox_folders = Table(
+    "mailbox_folders",
+    metadata,
+    Column("workspace", Text, primary_key=True),
+    Column("account", Text, primary_key=True),
+    Column("folder", Text, primary_key=True),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("last_uid", BigInteger, nullable=False),  # everything up to it was taken or set aside
+    Column("waiting", BigInteger, nullable=False),
+    Column("lag", BigInteger),  # microseconds between the last mail's arrival and its commit
+    Column("read_at", Instant, nullable=False),
+)
+
+mailbox_mails = Table(
+    "mailbox_mails",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("uidvalidity", BigInteger, nullable=False),
+    Column("uid", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),  # seen; aside, or again once a person asked for it
+    Column("document_id", Id, ForeignKey("documents.id", ondelete="CASCADE")),
+    Column("mark", Text),  # knows the mail again by its header and size alone
+    Column("name", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Json),
+    Column("seen_at", Instant, nullable=False),
+    UniqueConstraint("workspace", "account", "folder", "uidvalidity", "uid"),
+)
+Index("ix_mailbox_mails_workspace_id", mailbox_mails.c.workspace, mailbox_mails.c.id)
+Index("ix_mailbox_mails_document_id", mailbox_mails.c.document_id)
+Index("ix_mailbox_mails_workspace_mark", mailbox_mails.c.workspace, mailbox_mails.c.mark)
+Index(
+    "ix_mailbox_mails_aside",
+    mailbox_mails.c.workspace,
+    mailbox_mails.c.account,
+    mailbox_mails.c.id,
+    sqlite_where=text("document_id IS NULL"),
+    postgresql_where=text("document_id IS NULL"),
+)
