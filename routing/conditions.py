@@ -102,6 +102,8 @@ _PLAIN: dict[str, Callable[[Facts], Iterable[str]]] = {
     "kind": lambda facts: (facts.kind,),
     "language": lambda facts: (facts.language,),
     "source": lambda facts: (facts.source,),
+    "mailbox": lambda facts: (facts.mailbox,) if facts.mailbox else (),
+    "folder": lambda facts: (facts.folder,) if facts.folder else (),
     "from": lambda facts: _addresses((facts.sender,)),
     "to": lambda facts: _addresses(facts.to),
     "attachment": lambda facts: (name for name, _ in facts.attachments),
@@ -113,8 +115,7 @@ SUBJECTS = (*PLACES, *FLAGS, *_PLAIN)  # beside label.HEAD and header.NAME
 def _values(subject: str, facts: Facts) -> Iterable[str]:
     """Return the values that a condition compares."""
     if subject.startswith("header."):
-        value = facts.headers.get(subject.removeprefix("header.").lower())
-        return () if value is None else (value,)
+        return facts.headers.get(subject.removeprefix("header.").lower(), ())
     if subject in FLAGS:
         return (str(FLAGS[subject](facts)).lower(),)
     return _PLAIN[subject](facts)

@@ -32,12 +32,15 @@ class Facts:
     to: tuple[str, ...] = ()
     subject: str = ""
     text: str = ""
-    headers: Mapping[str, str] = field(default_factory=dict)  # lower-case names
+    # lower-case names; one that stands there more than once has all its values
+    headers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     attachments: tuple[tuple[str, str], ...] = ()  # name and media type
     auto_reply: bool = False
     bulk: bool = False
     bounce: bool = False
     null_sender: bool = False
+    mailbox: str = ""  # the account it was read from
+    folder: str = ""
 
 
 def facts(
@@ -56,7 +59,8 @@ def facts(
     """
     outcome, mail, envelope = outcome or {}, mail or {}, envelope or {}
     model = outcome.get("model") or {}
-    headers = mail.get("headers") or {}
+    place = envelope.get("mailbox") or {}
+    place = place if isinstance(place, Mapping) else {}
     return Facts(
         received_at=received_at,
         kind=str(outcome.get("kind") or ""),
@@ -74,7 +78,7 @@ def facts(
         ),
         subject=str(mail.get("subject") or ""),
         text=text,
-        headers={str(name).lower(): str(value) for name, value in headers.items()},
+        headers=_headers(mail.get("headers")),
         attachments=tuple(
             (str(one.get("name") or ""), str(one.get("type") or ""))
             for one in mail.get("attachments") or ()
@@ -83,7 +87,19 @@ def facts(
         bulk=bool(mail.get("bulk")),
         bounce=bool(mail.get("bounce")),
         null_sender=source == "smtp" and envelope.get("mail_from") == "",
+        mailbox=str(place.get("account") or ""),
+        folder=str(place.get("folder") or ""),
     )
+
+
+def _headers(said: Any) -> dict[str, tuple[str, ...]]:
+    """Return every header's values by its lower-case name, from a mapping or from pairs."""
+    found: dict[str, tuple[str, ...]] = {}
+    pairs = said.items() if isinstance(said, Mapping) else said or ()
+    for name, value in pairs:
+        key = str(name).lower()
+        found[key] = (*found.get(key, ()), str(value))
+    return found
 
 
 def _label(label: Mapping[str, Any]) -> Label:

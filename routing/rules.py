@@ -9,7 +9,7 @@ document that no rule decides. Nothing goes to the biggest class because nothing
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -45,6 +45,22 @@ class Rule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Shadow:
+    """Which queues are only watched: decisions are made and shown, nothing is delivered.
+
+    With `on` every queue is, but for those that are `live`; without it only `queues` are.
+    """
+
+    on: bool = False
+    live: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+
+    def watches(self, queue: str) -> bool:
+        """Say whether what goes to a queue is kept from being delivered."""
+        return queue not in self.live if self.on else queue in self.queues
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rules:
     """A whole file; `version` is a hash of its content."""
 
@@ -52,6 +68,13 @@ class Rules:
     rules: tuple[Rule, ...] = ()
     triage: str = TRIAGE  # the queue of what no rule decides
     confidence: float = 0.6  # below it a label is in doubt, whatever a rule says
+    shadow: Shadow = field(default_factory=Shadow)
+    folders: Mapping[str, str] = field(default_factory=dict)  # of a mailbox, to their queue
+
+    def queues(self) -> tuple[str, ...]:
+        """Return every queue that a rule names, in the order of the rules; triage last."""
+        named = [rule.then.queue for rule in self.rules if rule.then.queue]
+        return tuple(dict.fromkeys([*named, self.triage]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +82,9 @@ class Decision:
     """What is to be done with a document, by which rule, model and evidence.
 
     `rule` is None in triage where none came near; `doubt` says that a rule would have decided
-    had its label been surer. `confidence` is that of the least sure label the rule leaned on, 1
-    where it leaned on none.
+    had its label been surer, and `proposed` is the queue it would have chosen. `confidence` is
+    that of the least sure label the rule leaned on, 1 where it leaned on none. In `shadow`
+    nothing is delivered, whatever `send` says.
     """
 
     rule: str | None
@@ -76,6 +100,13 @@ class Decision:
     evidence: tuple[Span, ...]
     reason: str
     version: str
+    proposed: str | None = None
+    shadow: bool = False
+
+    @property
+    def delivers(self) -> tuple[str, ...]:
+        """The destinations that it is really sent to."""
+        return () if self.shadow else self.send
 
     def to_json(self) -> dict[str, Any]:
         """Return the decision as outcomes and pages show it."""
@@ -166,7 +197,10 @@ def _triage(rules: Rules, facts: Facts, added: Actions, match: _Match | None) ->
     else:
         reason = f"Rule {match.rule.name} would decide, but is not sure enough: {match.reason}."
     actions = replace(added, queue=rules.triage, hold=True, send=())
-    return _decision(rules, facts, actions, match, reason, doubt=match is not None)
+    decision = _decision(rules, facts, actions, match, reason, doubt=match is not None)
+    if match is None:
+        return decision
+    return replace(decision, proposed=added.queue or match.rule.then.queue)
 
 
 def _decision(
@@ -175,9 +209,10 @@ def _decision(
     label = facts.labels.get("priority")
     due = facts.received_at + actions.due if actions.due is not None else None
     spans = [span for finding in (match.findings if match else ()) for span in finding.evidence]
+    queue = actions.queue or rules.triage
     return Decision(
         rule=match.rule.name if match else None,
-        queue=actions.queue or rules.triage,
+        queue=queue,
         priority=actions.priority or (label.value if label else None),
         due=due.isoformat() if due else None,
         tags=actions.tags,
@@ -189,6 +224,7 @@ def _decision(
         evidence=tuple(sorted(set(spans))),
         reason=reason,
         version=rules.version,
+        shadow=rules.shadow.watches(queue),
     )
 
 
@@ -204,10 +240,12 @@ class Change:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What new rules would change."""
+    """What new rules would change, and how many documents each queue had and would have."""
 
     looked_at: int
     changes: tuple[Change, ...]
+    before: Counter[str] = field(default_factory=Counter)
+    after: Counter[str] = field(default_factory=Counter)
 
     def moves(self) -> Counter[tuple[str, str]]:
         """Return how many documents would go from which queue to which other."""
@@ -218,16 +256,21 @@ class DryRun:
         )
 
 
-_ACTIONS = ("queue", "priority", "due", "tags", "hold", "send")
+_ACTIONS = {"queue": "queue", "priority": "priority", "due": "due", "tags": "tags"}
+_ACTIONS |= {"hold": "hold", "send": "delivers"}
 
 
 def dry_run(before: Rules, after: Rules, documents: Iterable[Facts] | Sequence[Facts]) -> DryRun:
     """Return what would change for these documents if `after` took the place of `before`."""
     changes, count = [], 0
+    were: Counter[str] = Counter()
+    would_be: Counter[str] = Counter()
     for place, one in enumerate(documents):
         count += 1
         old, new = evaluate(before, one), evaluate(after, one)
-        fields = tuple(name for name in _ACTIONS if getattr(old, name) != getattr(new, name))
+        were[old.queue] += 1
+        would_be[new.queue] += 1
+        fields = tuple(n for n, of in _ACTIONS.items() if getattr(old, of) != getattr(new, of))
         if fields:
             changes.append(Change(place, old, new, fields))
-    return DryRun(count, tuple(changes))
+    return DryRun(count, tuple(changes), were, would_be)

@@ -4,6 +4,13 @@
     queue = "triage"       # where a document goes that no rule decides
     confidence = 0.7       # below it a label is in doubt
 
+    [shadow]
+    on = true              # decide and show, deliver nothing ...
+    live = ["refunds"]     # ... but for these queues
+
+    [folders]
+    "INBOX/Rechnungen" = "billing"    # what people mean when they put a mail there
+
     [[rule]]
     name = "Refunds"
     when.label.team = "billing"
@@ -19,7 +26,8 @@
 Conditions: `label.HEAD`, `confidence.HEAD`, `header.NAME`, and the names in
 `routing.conditions.SUBJECTS`; a list means any of them. Actions: `queue`, `priority`, `due`
 (minutes, hours or days: `30m`, `4h`, `2d`), `tags`, `hold`, `send`. A rule with `go_on = true`
-adds to what the next ones say.
+adds to what the next ones say. Without `shadow.on`, `shadow.queues` names those that are only
+watched. A folder that `folders` does not name stands for the queue of its own name.
 """
 
 from __future__ import annotations
@@ -33,7 +41,7 @@ from datetime import timedelta
 from typing import Any
 
 from routing.conditions import FLAGS, SUBJECTS, Condition
-from routing.rules import TRIAGE, Actions, Rule, Rules
+from routing.rules import TRIAGE, Actions, Rule, Rules, Shadow
 
 PRIORITIES = ("urgent", "high", "normal", "low")
 _DUE = re.compile(r"(\d{1,4})\s?(m|h|d)\Z")
@@ -76,9 +84,11 @@ def parse(text: str) -> Rules:
     reader = _Reader(text)
     rules = reader.rules(tables)
     triage = reader.triage(tables.get("triage", {}))
+    shadow = reader.shadow(tables.get("shadow", {}))
+    folders = reader.folders(tables.get("folders", {}))
     if reader.mistakes:
         raise WrongRules(reader.mistakes)
-    return Rules(version=version, rules=rules, **triage)
+    return Rules(version=version, rules=rules, shadow=shadow, folders=folders, **triage)
 
 
 class _Reader:
@@ -90,8 +100,9 @@ class _Reader:
 
     def rules(self, tables: Mapping[str, Any]) -> tuple[Rule, ...]:
         """Return the rules that are sound; the others leave mistakes."""
-        for name in set(tables) - {"rule", "triage"}:
-            self._wrong(None, name, f"There is no {name!r} here: only `triage` and `rule`.")
+        for name in set(tables) - {"rule", "triage", "shadow", "folders"}:
+            known = "`triage`, `shadow`, `folders` and `rule`"
+            self._wrong(None, name, f"There is no {name!r} here: only {known}.")
         written = tables.get("rule", [])
         if not isinstance(written, list) or not all(isinstance(one, dict) for one in written):
             self._wrong(None, "rule", "Each rule begins with a line [[rule]].")
@@ -120,6 +131,39 @@ class _Reader:
         if not _is_share(confidence):
             self._wrong(None, "confidence", "A confidence lies between 0 and 1.", table="triage")
         return {"triage": queue, "confidence": confidence}
+
+    def shadow(self, table: Any) -> Shadow:
+        """Return which queues are only watched."""
+        if not isinstance(table, dict):
+            self._wrong(None, "shadow", "`shadow` is a table with `on`, `live` and `queues`.")
+            return Shadow()
+        for name in set(table) - {"on", "live", "queues"}:
+            known = "on, live, queues"
+            self._wrong(None, name, f"Shadow has no {name!r}: only {known}.", table="shadow")
+        on = table.get("on", False)
+        if not isinstance(on, bool):
+            self._wrong(None, "on", "`on` is true or false.", table="shadow")
+        queues = {}
+        for name, needed in (("live", True), ("queues", False)):
+            value = table.get(name, [])
+            if not isinstance(value, list) or not all(_is_name(one) for one in value):
+                self._wrong(None, name, f"`{name}` is a list of queues.", table="shadow")
+                value = []
+            if value and on is not needed:
+                said = f"`{name}` means something only with on = {str(needed).lower()}."
+                self._wrong(None, name, said, "shadow")
+            queues[name] = tuple(dict.fromkeys(value))
+        return Shadow(on=on is True, **queues)
+
+    def folders(self, table: Any) -> dict[str, str]:
+        """Return the queue that each named folder stands for."""
+        if not isinstance(table, dict):
+            self._wrong(None, "folders", "`folders` is a table of folders and their queues.")
+            return {}
+        for name, queue in table.items():
+            if not _is_name(queue):
+                self._wrong(None, name, f"The folder {name!r} needs a queue's name.", "folders")
+        return {str(name): str(queue) for name, queue in table.items()}
 
     def _rule(self, place: int, table: dict[str, Any]) -> Rule:
         for key in set(table) - {"name", "when", "unless", "then", "go_on"}:

@@ -76,7 +76,10 @@ class Decider:
 
 
 def deliveries(decision: Decision, *, ours: bool = False) -> tuple[dict[str, Any], ...]:
-    """Return the owed deliveries that a decision asks for; none for a mail sent from here."""
+    """Return the owed deliveries that a decision asks for.
+
+    None for a mail that was sent from here, and none for a queue that is only watched.
+    """
     if ours:
         return ()
     payload = {
@@ -90,7 +93,7 @@ def deliveries(decision: Decision, *, ours: bool = False) -> tuple[dict[str, Any
         "model": decision.model,
         "confidence": round(decision.confidence, 4),
     }
-    return tuple({"connector": name, "payload": payload} for name in decision.send)
+    return tuple({"connector": name, "payload": payload} for name in decision.delivers)
 
 
 def _received(envelope: Mapping[str, Any] | None) -> datetime:
