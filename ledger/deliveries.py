@@ -16,12 +16,13 @@ from sqlalchemy import Connection, Row, Select, and_, func, select, update
 from ledger import audit
 from ledger.columns import SECOND, clean, is_id, to_datetime
 from ledger.database import Database
-from ledger.errors import InvalidCursor, NotFound, NotRetryable
+from ledger.errors import InvalidCursor, NotCancellable, NotFound, NotRetryable
 from ledger.schema import deliveries
 from ledger.viewer import Viewer, visible
 
 ATTEMPTS_ALLOWED = 8
 LIST_LIMIT = 200
+STATES = ("waiting", "running", "done", "failed", "held", "cancelled")
 WORKER_LOST = {"code": "worker_lost", "message": "Carrying it out stopped the worker every time."}
 
 
@@ -29,7 +30,8 @@ WORKER_LOST = {"code": "worker_lost", "message": "Carrying it out stopped the wo
 class Delivery:
     """One delivery; `log` has an entry `{"at", "attempt", ...}` for each attempt that ended.
 
-    `state` is waiting, running, done or failed.
+    `state` is waiting, running, done or failed, or what a person made of one that had not begun:
+    held or cancelled. What people did is in the log too, under `action` and `by`.
     """
 
     id: str
@@ -169,10 +171,46 @@ class Deliveries:
                 raise NotRetryable("the delivery is already owed")
             now = self._database.now()
             values = {"state": "waiting", "attempts": 0, "free_at": now, "finished_at": None}
-            connection.execute(update(deliveries).where(deliveries.c.id == row.id).values(values))
-            detail = {"delivery": row.id}
-            audit.record(connection, now, viewer, "delivery replayed", [row.document_id], detail)
+            self._by_hand(connection, row, values, viewer, "replayed")
             return _from_row(self._find(connection, delivery_id, viewer))
+
+    def hold(self, delivery_id: str, viewer: Viewer) -> Delivery:
+        """Keep a waiting delivery from being made until it is released.
+
+        Raises NotCancellable when it is not waiting any more, and NotFound.
+        """
+        return self._stop(delivery_id, viewer, "held", ("waiting",))
+
+    def cancel(self, delivery_id: str, viewer: Viewer) -> Delivery:
+        """Give up a waiting, held or failed delivery; it can be replayed later.
+
+        Raises NotCancellable when a worker has it, or had it, and NotFound.
+        """
+        return self._stop(delivery_id, viewer, "cancelled", ("waiting", "held", "failed"))
+
+    def release(self, delivery_id: str, viewer: Viewer) -> Delivery:
+        """Let a held delivery be made; raises NotRetryable when it is not held, and NotFound."""
+        viewer.require("write")
+        with self._database.writing() as connection:
+            row = self._find(connection, delivery_id, viewer, lock=True)
+            if row.state != "held":
+                raise NotRetryable("the delivery is not held")
+            now = self._database.now()
+            values = {"state": "waiting", "free_at": now, "finished_at": None}
+            self._by_hand(connection, row, values, viewer, "released")
+            return _from_row(self._find(connection, delivery_id, viewer))
+
+    def counts(self, viewer: Viewer) -> dict[str, int]:
+        """Return how many deliveries are in each state; every state is named."""
+        viewer.require("read")
+        query = (
+            select(deliveries.c.state, func.count().label("number"))
+            .where(visible(deliveries, viewer))
+            .group_by(deliveries.c.state)
+        )
+        with self._database.reading() as connection:
+            found = {row.state: int(row.number) for row in connection.execute(query)}
+        return dict.fromkeys(STATES, 0) | found
 
     def outstanding(self) -> int:
         """Return how many deliveries could be claimed right now."""
@@ -180,6 +218,35 @@ class Deliveries:
         with self._database.reading() as connection:
             query = select(func.count()).select_from(deliveries).where(due)
             return int(connection.execute(query).scalar_one())
+
+    def _stop(
+        self, delivery_id: str, viewer: Viewer, state: str, possible: tuple[str, ...]
+    ) -> Delivery:
+        viewer.require("write")
+        with self._database.writing() as connection:
+            row = self._find(connection, delivery_id, viewer, lock=True)
+            if row.state == state:
+                return _from_row(row)
+            if row.state not in possible:
+                raise NotCancellable(f"the delivery is {row.state} already")
+            finished_at = to_datetime(self._database.now()) if state == "cancelled" else None
+            values = {"state": state, "free_at": None, "finished_at": finished_at}
+            self._by_hand(connection, row, values, viewer, state)
+            return _from_row(self._find(connection, delivery_id, viewer))
+
+    def _by_hand(
+        self,
+        connection: Connection,
+        row: Row[Any],
+        values: dict[str, Any],
+        viewer: Viewer,
+        action: str,
+    ) -> None:
+        """Change a delivery for a person, and say so in its log and in the audit's."""
+        entry = {"action": action, "by": clean(viewer.actor)}
+        self._update(connection, row, values, entry)
+        now, detail = self._database.now(), {"delivery": row.id}
+        audit.record(connection, now, viewer, f"delivery {action}", [row.document_id], detail)
 
     def _find(
         self, connection: Connection, delivery_id: str, viewer: Viewer, *, lock: bool = False

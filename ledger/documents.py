@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from ledger import audit
 from ledger.admission import Admission
 from ledger.columns import clean, is_id, new_id, to_datetime
-from ledger.database import Database
+from ledger.database import Database, chunks
 from ledger.document import (
     OWED_STATES,
     STATES,
@@ -173,6 +173,21 @@ class Documents:
             raise NotRead("the document has no text (yet)")
         text: str = row.text
         return text
+
+    def texts(self, document_ids: Sequence[str], viewer: Viewer) -> dict[str, str]:
+        """Return what a reader was given, by document; one without a text is left out."""
+        viewer.require("read")
+        found: dict[str, str] = {}
+        with self._database.reading() as connection:
+            for some in chunks(document_ids):
+                query = (
+                    select(documents.c.id, readings.c.text)
+                    .join(readings, readings.c.document_id == documents.c.id)
+                    .where(documents.c.id.in_(some), readings.c.text.is_not(None))
+                )
+                rows = connection.execute(query.where(visible(documents, viewer)))
+                found.update({row.id: row.text for row in rows})
+        return found
 
     def original(self, document_id: str, viewer: Viewer) -> tuple[Document, bytes]:
         """Return the document and its bytes as they came; raises NotFound, BodyMissing."""

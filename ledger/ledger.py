@@ -20,6 +20,7 @@ from ledger.models import Models
 from ledger.originals import ORPHAN_SECONDS, Originals
 from ledger.owed import OwedWork
 from ledger.pulses import Pulses
+from ledger.rulebook import Rulebook
 from ledger.tokens import Tokens
 
 
@@ -83,6 +84,7 @@ class Ledger:
         self.corrections = Corrections(database)
         self.mailboxes = Mailboxes(database)
         self.models = Models(database)
+        self.rulebook = Rulebook(database)
         self._originals = originals
 
     def migrate(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger import Delivery, Finished, Ledger, Viewer
-from ledger.errors import NotFound, NotRetryable
+from ledger.errors import NotCancellable, NotFound, NotRetryable
 from tests.ledger.conftest import OUTCOME, Clock, claim
 
 REFUSED = {"code": "refused", "message": "It said 503.", "status": 503}
@@ -65,10 +65,32 @@ def test_put_off_then_failed_then_replayed(ledger: Ledger, viewer: Viewer, clock
     assert [entry["status"] for entry in failed.log] == [503, 503]
 
     replayed = ledger.deliveries.replay(delivery_id, viewer)
-    assert (replayed.state, replayed.attempts, len(replayed.log)) == ("waiting", 0, 2)
+    assert (replayed.state, replayed.attempts, len(replayed.log)) == ("waiting", 0, 3)
+    assert (replayed.log[2]["action"], replayed.log[2]["by"]) == ("replayed", viewer.actor)
     with pytest.raises(NotRetryable):
         ledger.deliveries.replay(delivery_id, viewer)
     assert len(take(ledger)) == 1
+
+
+def test_a_person_holds_releases_and_gives_up(ledger: Ledger, viewer: Viewer) -> None:
+    """What somebody stopped in time is not sent by a worker that comes a moment later."""
+    held, dropped, sent = owe(ledger, viewer, 3)
+    assert ledger.deliveries.hold(held, viewer).state == "held"
+    assert ledger.deliveries.cancel(dropped, viewer).state == "cancelled"
+    assert [one.id for one in take(ledger, items=10)] == [sent]
+    for stop in (ledger.deliveries.hold, ledger.deliveries.cancel):
+        with pytest.raises(NotCancellable):  # a worker has it: too late
+            stop(sent, viewer)
+    with pytest.raises(NotRetryable):
+        ledger.deliveries.release(dropped, viewer)
+    counts = ledger.deliveries.counts(viewer)
+    assert {state: n for state, n in counts.items() if n} == {
+        "held": 1, "cancelled": 1, "running": 1
+    }  # fmt: skip
+    released = ledger.deliveries.release(held, viewer)
+    assert [entry["action"] for entry in released.log] == ["held", "released"]
+    ledger.deliveries.replay(dropped, viewer)
+    assert {one.id for one in take(ledger, items=10)} == {held, dropped}
 
 
 def test_a_lapsed_lease_is_taken_up_and_alone(ledger: Ledger, viewer: Viewer, clock: Clock) -> None:

@@ -28,6 +28,9 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "documents.text": lambda ledger, viewer, document, _: ledger.documents.text(
         document.id, viewer
     ),
+    "documents.texts": lambda ledger, viewer, document, _: ledger.documents.texts(
+        [document.id], viewer
+    ),
     "documents.original": lambda ledger, viewer, document, _: ledger.documents.original(
         document.id, viewer
     ),
@@ -51,6 +54,17 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "deliveries.replay": lambda ledger, viewer, _, delivery: ledger.deliveries.replay(
         delivery, viewer
     ),
+    "deliveries.hold": lambda ledger, viewer, _, delivery: ledger.deliveries.hold(delivery, viewer),
+    "deliveries.cancel": lambda ledger, viewer, _, delivery: ledger.deliveries.cancel(
+        delivery, viewer
+    ),
+    "deliveries.release": lambda ledger, viewer, _, delivery: ledger.deliveries.release(
+        delivery, viewer
+    ),
+    "deliveries.counts": lambda ledger, viewer, *_: any(ledger.deliveries.counts(viewer).values()),
+    "rulebook.keep": lambda ledger, viewer, *_: ledger.rulebook.keep("x", "1", "edited", viewer),
+    "rulebook.list": lambda ledger, viewer, *_: ledger.rulebook.list(viewer),
+    "rulebook.get": lambda ledger, viewer, *_: ledger.rulebook.get(our_rules(ledger), viewer),
     "corrections.add": lambda ledger, viewer, document, _: ledger.corrections.add(
         document.id, "team", "x", viewer
     ),
@@ -92,6 +106,11 @@ def hand_in(ledger: Ledger, viewer: Viewer) -> Batch:
         text_column="text",
         idempotency_key=SECRET,
     )
+
+
+def our_rules(ledger: Ledger) -> str:
+    """Return the id of a version of the installation's rules, which are no stranger's."""
+    return ledger.rulebook.keep(SECRET, "1", "edited", Viewer()).id
 
 
 def our_batch(ledger: Ledger) -> str:
