@@ -8,6 +8,7 @@ document that no rule decides. Nothing goes to the biggest class because nothing
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,13 +20,14 @@ from routing.facts import Facts
 from routing.span import Span
 
 TRIAGE = "triage"
+LABEL_IN_QUEUE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Actions:
     """What a rule asks for; None and empty leave it open."""
 
-    queue: str | None = None
+    queue: str | None = None  # `{team}` in it stands for what the label `team` says
     priority: str | None = None  # urgent, high, normal or low
     due: timedelta | None = None  # after the document came
     tags: tuple[str, ...] = ()
@@ -73,8 +75,9 @@ class Rules:
 
     def queues(self) -> tuple[str, ...]:
         """Return every queue that a rule names, in the order of the rules; triage last."""
-        named = [rule.then.queue for rule in self.rules if rule.then.queue]
-        return tuple(dict.fromkeys([*named, self.triage]))
+        named = [rule.then.queue or "" for rule in self.rules]
+        said = [queue for queue in named if queue and not LABEL_IN_QUEUE.search(queue)]
+        return tuple(dict.fromkeys([*said, self.triage]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +203,7 @@ def _triage(rules: Rules, facts: Facts, added: Actions, match: _Match | None) ->
     decision = _decision(rules, facts, actions, match, reason, doubt=match is not None)
     if match is None:
         return decision
-    return replace(decision, proposed=added.queue or match.rule.then.queue)
+    return replace(decision, proposed=_queue(added.queue or match.rule.then.queue, facts))
 
 
 def _decision(
@@ -209,15 +212,16 @@ def _decision(
     label = facts.labels.get("priority")
     due = facts.received_at + actions.due if actions.due is not None else None
     spans = [span for finding in (match.findings if match else ()) for span in finding.evidence]
-    queue = actions.queue or rules.triage
+    named = _queue(actions.queue, facts)
+    queue = named or rules.triage
     return Decision(
         rule=match.rule.name if match else None,
         queue=queue,
         priority=actions.priority or (label.value if label else None),
         due=due.isoformat() if due else None,
         tags=actions.tags,
-        hold=actions.hold or not actions.queue,
-        send=() if actions.hold else actions.send,
+        hold=actions.hold or not named,
+        send=() if actions.hold or not named else actions.send,
         confidence=match.confidence if match else 0.0,
         doubt=doubt,
         model=facts.model,
@@ -226,6 +230,16 @@ def _decision(
         version=rules.version,
         shadow=rules.shadow.watches(queue),
     )
+
+
+def _queue(written: str | None, facts: Facts) -> str | None:
+    """Return a queue with the labels it names filled in; None where one is not known."""
+    if written is None:
+        return None
+    names = LABEL_IN_QUEUE.findall(written)
+    if not all(name in facts.labels for name in names):
+        return None
+    return LABEL_IN_QUEUE.sub(lambda found: facts.labels[found[1]].value, written)
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@
 Conditions: `label.HEAD`, `confidence.HEAD`, `header.NAME`, and the names in
 `routing.conditions.SUBJECTS`; a list means any of them. Actions: `queue`, `priority`, `due`
 (minutes, hours or days: `30m`, `4h`, `2d`), `tags`, `hold`, `send`. A rule with `go_on = true`
-adds to what the next ones say. Without `shadow.on`, `shadow.queues` names those that are only
-watched. A folder that `folders` does not name stands for the queue of its own name.
+adds to what the next ones say; `{team}` in a queue stands for the label `team`. Without
+`shadow.on`, `shadow.queues` names those that are only watched. A folder that `folders` does not
+name stands for the queue of its own name.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ from datetime import timedelta
 from typing import Any
 
 from routing.conditions import FLAGS, SUBJECTS, Condition
-from routing.rules import TRIAGE, Actions, Rule, Rules, Shadow
+from routing.rules import LABEL_IN_QUEUE, TRIAGE, Actions, Rule, Rules, Shadow
 
 PRIORITIES = ("urgent", "high", "normal", "low")
 _DUE = re.compile(r"(\d{1,4})\s?(m|h|d)\Z")
@@ -71,9 +72,14 @@ class WrongRules(ValueError):
         super().__init__("\n".join(lines))
 
 
+def version_of(text: str) -> str:
+    """Return what a text of the rules is known by: the beginning of its hash."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
 def parse(text: str) -> Rules:
     """Return the rules of a file's text; raises WrongRules."""
-    version = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    version = version_of(text)
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -179,6 +185,7 @@ class _Reader:
             self._wrong(place, "when", "The rule needs a condition: it would match everything.")
         if not table.get("then"):
             self._wrong(place, "then", "The rule asks for nothing.")
+        self._check_queue(place, table.get("then"), when)
         return Rule(
             name=str(name),
             when=when,
@@ -186,6 +193,15 @@ class _Reader:
             then=self._actions(place, table.get("then", {})),
             go_on=table.get("go_on") is True,
         )
+
+    def _check_queue(self, place: int, then: Any, when: tuple[Condition, ...]) -> None:
+        """A queue may name only labels that the rule looked at: others may be unsure."""
+        queue = then.get("queue") if isinstance(then, dict) else None
+        looked_at = {condition.subject for condition in when}
+        for head in LABEL_IN_QUEUE.findall(queue) if isinstance(queue, str) else ():
+            if f"label.{head}" not in looked_at:
+                sentence = f'{{{head}}} in the queue needs when.label.{head}, such as "*".'
+                self._wrong(place, "then.queue", sentence)
 
     def _conditions(self, place: int, part: str, table: Any) -> tuple[Condition, ...]:
         if not isinstance(table, dict):

@@ -13,7 +13,7 @@ import time
 import structlog
 from celery import Celery
 
-from workers import doorbell
+from workers import doorbell, past, wiring
 from workers.addresses import (
     NoAddress,
     broker_url,
@@ -26,9 +26,12 @@ from workers.addresses import (
     run_folder,
     write_private,
 )
+from workers.content import content_of
 from workers.doorbell import QUEUES, WORK_QUEUES
+from workers.labels import labels_of
 from workers.logs import configure as configure_logs
 from workers.loop_key import loop_key
+from workers.rules_disk import NotWritable, RulesChanged, RulesDisk, check
 from workers.tables.names import HEAD_BYTES, RESULTS, result_name, sniff
 
 __all__ = [
@@ -38,18 +41,26 @@ __all__ = [
     "WORK_QUEUES",
     "Client",
     "NoAddress",
+    "NotWritable",
+    "RulesChanged",
+    "RulesDisk",
     "broker_url",
+    "check",
     "configure_logs",
+    "content_of",
     "database_url",
     "files_url",
+    "labels_of",
     "loop_key",
     "masked",
     "models_folder",
     "open_ledger",
+    "past",
     "result_name",
     "results_url",
     "run_folder",
     "sniff",
+    "wiring",
     "write_private",
 ]
 

@@ -20,6 +20,7 @@ from ledger.deliveries import Delivery
 from ledger.document import Document
 from ledger.errors import LedgerError
 from routing import loops
+from workers.content import content_of
 from workers.context import Context
 from workers.destinations import Destinations, connectors_file
 from workers.loop_key import loop_key
@@ -32,7 +33,6 @@ LEASE_SECONDS = 300.0  # longer than any connector takes
 TURN_SECONDS = 5.0  # then the worker's other queues have theirs
 _FIRST_PAUSE, _LONGEST_PAUSE = 30.0, 6 * 3600.0
 _COMMIT_PAUSES = (0.2, 1.0, 5.0, 10.0)
-_TEXT_CHARACTERS = 100_000  # of a mail's text that travels in a delivery
 
 
 class Courier:
@@ -172,20 +172,6 @@ def pause(attempts: int) -> float:
     """
     seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 4.0 ** (attempts - 1))
     return seconds * random.uniform(0.8, 1.2)
-
-
-def content_of(document: Document) -> dict[str, Any]:
-    """Return what connectors may want to know of a document, where it is known."""
-    mail, envelope = document.mail or {}, document.envelope or {}
-    text = str(mail.get("reply_text") or mail.get("text") or "")
-    return {
-        "subject": mail.get("subject") or document.name,
-        "from": mail.get("from") or envelope.get("mail_from"),
-        "message_id": mail.get("message_id"),
-        "text": text[:_TEXT_CHARACTERS],
-        "mailbox": envelope.get("mailbox"),
-        "null_sender": document.source == "smtp" and envelope.get("mail_from") == "",
-    }
 
 
 def _entry(error: ConnectorError) -> dict[str, Any]:

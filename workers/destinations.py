@@ -46,6 +46,21 @@ class Destinations:
         self._read()
         return tuple(sorted(self._tables))
 
+    def kind(self, name: str) -> str:
+        """Return which connector a destination says it uses, right or wrong."""
+        table = self._tables.get(name)
+        return str(table.get("connector", "")) if isinstance(table, dict) else ""
+
+    def warning(self) -> str | None:
+        """Return what is amiss with the file itself: others can read the secrets in it."""
+        try:
+            open_to_others = self._path.stat().st_mode & 0o077
+        except OSError:
+            return None
+        if not open_to_others:
+            return None
+        return f"{self._path.name} can be read by others: chmod 600 it."
+
     def connector(self, name: str) -> Connector:
         """Return what carries to a destination; raises BadSettings, saying what is wrong."""
         self._read()

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ledger.errors import LedgerError
 from settings import Settings
-from workers import devices
+from workers import devices, wiring
 from workers.addresses import (
     NoAddress,
     broker_url,
@@ -98,6 +98,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_broker(settings),
         *_ledger(settings, WORK_QUEUES, "warning"),
         *_models(settings),
+        *(Finding(*fault) for fault in wiring.faults(settings)),
     ]
     return sorted(findings, key=lambda finding: finding.level)
 
