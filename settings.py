@@ -53,6 +53,7 @@ class Settings(BaseSettings):
     task_seconds: PositiveInt = 120  # past this a batch is stopped and its documents tried alone
     lease_seconds: PositiveInt = 150  # longer than task_seconds, or living work is taken twice
     attempts: PositiveInt = 3
+    chunk_rows: PositiveInt = 4096  # of a batch job's file, taken and committed together
     batch_items: PositiveInt = 128
     batch_characters: PositiveInt = 400_000
 

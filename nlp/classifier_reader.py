@@ -19,11 +19,11 @@ from nlp.classifier import Classifier, Probabilities, in_scope, load_classifier
 from nlp.models.text_classifier import Told
 from nlp.outcome import Evidence, Item, Label, Outcome
 from nlp.sentences import sentences as sentences_of
-from nlp.tokens import spans, words
+from nlp.tokens import places, words
 from sequence.artifact import Artifact
 from sequence.buckets import bucketed
 
-ITEMS, STEPS = 128, 16_384  # documents of a batch, and its padded words
+ITEMS, STEPS = 256, 8_192  # documents of a batch, and its padded words: what the cache holds
 LONGEST_SHOWN = 50_000  # words of a document past which its evidence is of n-grams alone
 
 
@@ -46,17 +46,20 @@ class ClassifierReader:
         texts = [item.text for item in items]
         whole = [head for head in classifier.heads if head not in self.by_sentence]
         labels: list[dict[str, Label]] = [{} for _ in items]
-        documents = classifier.lexicon.encode([words(text) for text in texts])
+        split = [words(text) for text in texts] if whole else []
+        documents = classifier.lexicon.encode(split)
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
-        for rows in bucketed(lengths, items=ITEMS, steps=STEPS) if whole else []:
+        for rows in bucketed(lengths, items=ITEMS, steps=STEPS):
             batch = make_batch(
                 [documents[i] for i in rows],
                 classifier.lexicon,
                 part_length=classifier.part_length,
             )
-            found = self._labels(batch, [texts[i] for i in rows], whole)
-            for i, answer in zip(rows.tolist(), found, strict=True):
-                labels[i].update(answer)
+            read = [texts[i] for i in rows]
+            places_N = places(read, [split[i] for i in rows])
+            for head, found in self._labels(batch, read, places_N, whole).items():
+                for i, label in zip(rows.tolist(), found, strict=True):
+                    labels[i][head] = label
         for head, side in self.by_sentence.items():
             for own, label in zip(labels, self._asked(items, head, side), strict=True):
                 own[head] = label
@@ -84,21 +87,24 @@ class ClassifierReader:
         )
 
     def _labels(
-        self, batch: TextBatch, texts: Sequence[str], heads: Sequence[str]
-    ) -> list[dict[str, Label]]:
-        """Return every head's label of each document of a batch, with evidence."""
+        self,
+        batch: TextBatch,
+        texts: Sequence[str],
+        places_N: tuple[NDArray[np.int64], NDArray[np.int64]],
+        heads: Sequence[str],
+    ) -> dict[str, list[Label]]:
+        """Return each head's label of every document of a batch, with evidence.
+
+        `places_N` are where all words start and end, each within its document's text.
+        """
         classifier = self.classifier
         scores, told = classifier.model.scores_and_states(batch, keep=LONGEST_SHOWN)
-        places = [spans(text) for text in texts]
-        starts = np.cumsum(batch.lengths) - batch.lengths
-        labels: list[dict[str, Label]] = [{} for _ in texts]
+        labels: dict[str, list[Label]] = {}
         for head in heads:
             answer = classifier.calibrated(head, scores)
             added = self._contributions(batch, told, head, answer)
-            for i, text in enumerate(texts):
-                own = added[starts[i] : starts[i] + batch.lengths[i]]
-                shown = () if answer.rejected[i] else evidence.spans_of(own, places[i], text)
-                labels[i][head] = self._label(head, answer, i, shown)
+            chosen = evidence.strongest(added, batch.lengths)
+            labels[head] = self._answers(head, answer, evidence.joined(chosen, *places_N, texts))
         return labels
 
     def _contributions(
@@ -113,24 +119,29 @@ class ClassifierReader:
         )
         return evidence.contributions(classifier.model, batch, told, wanted)
 
-    def _label(
-        self, head: str, answer: Probabilities, row: int, shown: tuple[Evidence, ...]
-    ) -> Label:
-        """Return one row's answer; what is rejected is said to be out of scope, with doubt."""
-        values = answer.values[row]
-        if answer.rejected[row]:
-            outside = float(values[-1])
-            return Label(OUT_OF_SCOPE, outside, needs_review=True)
-        told = len(values) - (answer.names[-1] == OUT_OF_SCOPE)
-        best = int(values[:told].argmax())
-        confidence = float(values[best])
-        return Label(
-            value=answer.names[best],
-            confidence=confidence,
-            needs_review=confidence < self.classifier.calibration[head].threshold,
-            evidence=shown,
-            score=_side(answer, row, self.scored[head]) if head in self.scored else None,
-        )
+    def _answers(
+        self, head: str, answer: Probabilities, shown: Sequence[tuple[Evidence, ...]]
+    ) -> list[Label]:
+        """Return each row's label; what is rejected is said to be out of scope, with doubt."""
+        names, values = answer.names, answer.values
+        told = values[:, : len(names) - (names[-1] == OUT_OF_SCOPE)]
+        best = told.argmax(1)
+        confidences = told[np.arange(len(told)), best].tolist()
+        threshold = self.classifier.calibration[head].threshold
+        scores: list[float | None] = [None] * len(told)
+        if head in self.scored:
+            side = values[:, names.index(self.scored[head])]
+            scores = (side.astype(np.float64) * 2 - 1).tolist()
+        labels = []
+        for row, (place, confidence) in enumerate(zip(best.tolist(), confidences, strict=True)):
+            if answer.rejected[row]:
+                outside = float(values[row, -1])
+                labels.append(Label(OUT_OF_SCOPE, outside, needs_review=True))
+                continue
+            labels.append(
+                Label(names[place], confidence, confidence < threshold, shown[row], scores[row])
+            )
+        return labels
 
     def _asked(self, items: Sequence[Item], head: str, answer: str) -> list[Label]:
         """Return the label of a head that one sentence can settle: the likeliest sentence's."""

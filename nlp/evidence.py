@@ -11,6 +11,7 @@ Shapes: G documents, C parts, T words, L labels, P pooled vector, N words of all
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -164,27 +165,59 @@ def gradients(
     return total
 
 
+class Chosen(NamedTuple):
+    """The words shown of many documents, one after the other: in order of document and text."""
+
+    documents: NDArray[np.int64]
+    words: NDArray[np.int64]  # places among the words of all
+    weights: Floats
+
+
+def strongest(added: NDArray[np.floating], lengths: NDArray[np.int64]) -> Chosen:
+    """Return the words that spoke most for their document's answer, and what share each had.
+
+    `added` (N,) is what each word of all documents adds, `lengths` (G,) each document's words.
+    """
+    steps = int(lengths.max(initial=0))
+    there_GT = np.arange(steps) < lengths[:, None]
+    for_it_GT = np.zeros(there_GT.shape)
+    for_it_GT[there_GT] = np.maximum(added, 0)
+    total_G1 = for_it_GT.sum(1, keepdims=True)
+    ranked_GM = np.argsort(-for_it_GT, axis=1, kind="stable")[:, :MOST]
+    best_GM = np.take_along_axis(for_it_GT, ranked_GM, 1)
+    before_GM = np.cumsum(best_GM, axis=1) - best_GM
+    rows, ranks = np.nonzero((before_GM < SHARE * total_G1) & (best_GM > 0))
+    words = (np.cumsum(lengths) - lengths)[rows] + ranked_GM[rows, ranks]
+    weights = best_GM[rows, ranks] / total_G1[rows, 0]
+    order = np.argsort(words, kind="stable")
+    return Chosen(rows[order], words[order], weights[order])
+
+
+def joined(
+    chosen: Chosen, starts: NDArray[np.int64], ends: NDArray[np.int64], texts: Sequence[str]
+) -> list[tuple[Evidence, ...]]:
+    """Return each text's chosen words as spans, neighbours joined; `starts` of all words (N,)."""
+    found: list[list[Evidence]] = [[] for _ in texts]
+    places = (starts[chosen.words].tolist(), ends[chosen.words].tolist(), chosen.weights.tolist())
+    for row, start, end, weight in zip(chosen.documents.tolist(), *places, strict=True):
+        spans = found[row]
+        if spans:
+            last = spans[-1]
+            near = start - last.end
+            if near == 0 or (near == 1 and texts[row][last.end] == " "):
+                spans[-1] = Evidence(last.start, end, last.weight + weight)
+                continue
+        spans.append(Evidence(start, end, weight))
+    return [tuple(spans) for spans in found]
+
+
 def spans_of(
-    added: NDArray[np.floating], places: list[tuple[int, int]], text: str
+    added: NDArray[np.floating], places: Sequence[tuple[int, int]], text: str
 ) -> tuple[Evidence, ...]:
     """Return the words that spoke most for an answer, neighbours joined, in order of the text.
 
     A span's weight is its share of all that spoke for the answer.
     """
-    for_it = np.maximum(added, 0)
-    total = float(for_it.sum())
-    if total <= 0:
-        return ()
-    ranked = np.argsort(-for_it, kind="stable")[:MOST]
-    before = np.cumsum(for_it[ranked]) - for_it[ranked]
-    chosen = np.sort(ranked[(before < SHARE * total) & (for_it[ranked] > 0)])
-    found: list[Evidence] = []
-    for word in chosen.tolist():
-        start, end = places[word]
-        weight = float(for_it[word]) / total
-        last = found[-1] if found else None
-        if last is not None and text[last.end : start].strip(" ") == "" and start - last.end <= 1:
-            found[-1] = Evidence(last.start, end, last.weight + weight)
-        else:
-            found.append(Evidence(start, end, weight))
-    return tuple(found)
+    starts, ends = np.array(places, dtype=np.int64).reshape(-1, 2).T
+    chosen = strongest(added, np.array([len(places)]))
+    return joined(chosen, starts, ends, [text])[0]

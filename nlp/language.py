@@ -42,7 +42,7 @@ def language_of(text: str) -> str | None:
     words = _WORD.findall(text)
     if not words:
         return None
-    english = sum(word.lower() in _ENGLISH for word in words)
+    english = sum(map(_ENGLISH.__contains__, map(str.lower, words)))
     if english >= 3 and english * 8 >= len(words):
         return "en"
     if english * 4 >= len(words) and english:

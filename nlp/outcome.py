@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 SCHEMA_VERSION = 1
 
@@ -20,8 +20,7 @@ class Item:
     mail: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """A stretch of the text that spoke for the answer; the weights of all add up to at most 1."""
 
     start: int

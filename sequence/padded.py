@@ -77,9 +77,12 @@ class Padded:
         steps_T = torch.arange(self.values.shape[1], device=self.values.device)
         last_B1 = self.lengths.unsqueeze(1) - 1
         order_BT = torch.where(steps_T <= last_B1, last_B1 - steps_T, steps_T)
-        extra = self.values.shape[2:]
-        index = order_BT.view(*order_BT.shape, *(1,) * len(extra)).expand(-1, -1, *extra)
-        return self.with_values(self.values.gather(1, index))
+        # whole steps are copied: gather would look each of their numbers up
+        starts_B1 = torch.arange(len(self.values), device=self.values.device).unsqueeze(1)
+        rows = (order_BT + starts_B1 * self.values.shape[1]).flatten()
+        return self.with_values(
+            self.values.flatten(0, 1).index_select(0, rows).view(self.values.shape)
+        )
 
     def to(self, device: torch.device | str) -> Padded:
         """Return the same sequences on `device`."""

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 QUEUE = "bulk"
 TURN_SECONDS = 5.0
 SPLIT_SECONDS = 30.0  # of one claim: a file is cut up in turns with other work, and resumed
+SLOW_ROWS = 256  # of a chunk whose every word is marked
 CUTS_TOGETHER = 8  # chunks that a split adds in one commit
 REST = 1.0  # of the duration of a commit, after it
 LONGEST_REST = 0.5
@@ -161,7 +162,7 @@ class Bench:
         # marking every word takes far longer than one answer a text
         slow = "entities" in layout["ours"]
         return Limits(
-            rows=256 if slow else usual.rows,
+            rows=min(SLOW_ROWS, settings.chunk_rows) if slow else settings.chunk_rows,
             characters=settings.batch_characters if slow else usual.characters,
             document_bytes=settings.upload_bytes,
             text_characters=settings.text_characters,

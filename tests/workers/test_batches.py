@@ -9,6 +9,7 @@ import os
 import signal
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -22,10 +23,21 @@ KIND = "ticket"
 GOOD = "I was charged twice for my order and would like my money back, please."
 
 
+CHUNK = 500  # rows: many chunks of a small file
+
+
+@pytest.fixture
+def mailroom(tmp_path: Path) -> Iterator[Installation]:
+    """An installation without workers yet."""
+    installation = Installation(tmp_path, chunk_rows=CHUNK)
+    yield installation
+    installation.close()
+
+
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation with a worker for bulk work and a scheduler."""
-    installation = Installation(tmp_path_factory.mktemp("bulk"))
+    installation = Installation(tmp_path_factory.mktemp("bulk"), chunk_rows=CHUNK)
     installation.worker("bulk")
     installation.scheduler()
     yield installation

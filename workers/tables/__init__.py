@@ -28,7 +28,7 @@ class CutOff:
 class Limits:
     """What a chunk and a row may hold: rows and characters of a chunk, bytes of one document."""
 
-    rows: int = 1024
+    rows: int = 4096
     characters: int = 1_500_000
     document_bytes: int = 30_000_000
     text_characters: int = 5_000_000

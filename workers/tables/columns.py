@@ -10,6 +10,7 @@ from ledger.results import needs_review
 from nlp import kinds
 
 PREFIX = "mailroom_"
+_ENCODER = json.JSONEncoder(separators=(",", ":"))  # json.dumps would make one for every cell
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
 
 
@@ -69,4 +70,4 @@ def cell(value: Any) -> str:
 
 def compact(value: Any) -> str:
     """Return JSON in plain ASCII without blanks."""
-    return json.dumps(value, separators=(",", ":"))
+    return _ENCODER.encode(value)

@@ -10,6 +10,7 @@ from typing import Any
 
 from workers.tables import CutOff, Limits
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 LONGEST_RECORD = 20_000_000  # bytes of one row; a longer one is no row
 
 
@@ -32,7 +33,7 @@ def error_of(code: str, message: str) -> dict[str, str]:
 def pack(row: Row) -> bytes:
     """Return a row as a line; bytes that were no text come back as they were."""
     body = None if row.body is None else base64.b64encode(row.body).decode("ascii")
-    packed = json.dumps([row.raw, row.text, body, row.error, row.aside], separators=(",", ":"))
+    packed = _ENCODER.encode([row.raw, row.text, body, row.error, row.aside])
     return packed.encode("ascii") + b"\n"
 
 
