@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select, update
 
 from ledger import audit
 from ledger.columns import clean, is_id, new_id, to_datetime
 from ledger.database import Database
 from ledger.errors import InvalidCursor, NotFound
-from ledger.schema import corrections, documents
+from ledger.schema import corrections, documents, results
 from ledger.viewer import Viewer, visible
 
 LIST_LIMIT = 1_000
+DECISION = "decision"  # the head under which people say the queue, whatever labels there are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +40,25 @@ class Corrections:
         self._database = database
 
     def add(self, document_id: str, head: str, value: Any, viewer: Viewer) -> Correction:
-        """Keep a correction; `value` is JSON. Raises NotFound, and ValueError for None."""
+        """Keep a correction; `value` is JSON. Raises NotFound, and ValueError for None.
+
+        The same value as the reader's is a confirmation. A document whose doubtful heads are all
+        corrected, or whose queue a person chose, needs no review any more.
+        """
         viewer.require("write")
         if value is None:
             raise ValueError("a correction needs a value")
-        mine = select(documents.c.kind).where(
-            documents.c.id == (document_id if is_id(document_id) else ""),
-            visible(documents, viewer),
+        mine = (
+            select(documents.c.kind, documents.c.needs_review, results.c.outcome)
+            .outerjoin(results, results.c.id == documents.c.result_id)
+            .where(
+                documents.c.id == (document_id if is_id(document_id) else ""),
+                visible(documents, viewer),
+            )
+            .with_for_update(of=documents)
         )
         with self._database.writing() as connection:
-            document = connection.execute(mine.with_for_update(read=True)).one_or_none()
+            document = connection.execute(mine).one_or_none()
             if document is None:
                 raise NotFound("there is no such document")
             now = self._database.now()
@@ -65,7 +75,18 @@ class Corrections:
             connection.execute(insert(corrections), row)
             detail = {"correction": row["id"]}
             audit.record(connection, now, viewer, "corrected", [document_id], detail)
+            if document.needs_review and not self._doubts(connection, document_id, document):
+                settled = update(documents).where(documents.c.id == document_id)
+                connection.execute(settled.values(needs_review=False))
         return Correction(**row)
+
+    def _doubts(self, connection: Connection, document_id: str, document: Any) -> bool:
+        """Say whether something doubtful is left that no person has spoken of."""
+        spoken = select(corrections.c.head).where(corrections.c.document_id == document_id)
+        heads = set(connection.execute(spoken).scalars())
+        labels = (document.outcome or {}).get("labels") or {}
+        doubtful = {head for head, label in labels.items() if label.get("needs_review")}
+        return DECISION not in heads and bool(doubtful - heads)
 
     def list(
         self,

@@ -13,6 +13,8 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from service import (
     access,
     batches,
+    corrections,
+    deliveries,
     documents,
     headers,
     health,
@@ -20,6 +22,7 @@ from service import (
     openapi,
     pages,
     problems,
+    routing,
     words,
 )
 from service.body import ReadToTheEnd
@@ -67,6 +70,9 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(documents.bp)
     app.register_api(batches.bp)
     app.register_api(inbound.bp)
+    app.register_api(routing.bp)
+    app.register_api(deliveries.bp)
+    app.register_api(corrections.bp)
     openapi.describe(app)
     app.register_blueprint(health.bp)
     pages.register(app)

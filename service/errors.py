@@ -10,7 +10,10 @@ ServiceError
 ├── UnknownKind           a document kind that does not exist
 ├── EmptyDocument         nothing to read
 ├── TooLarge              more bytes than this server takes
-└── UnsupportedMediaType  a body in a form this address does not take
+├── UnsupportedMediaType  a body in a form this address does not take
+├── RulesWrong            routing rules with mistakes, each with its line
+├── StaleRules            routing rules that somebody else changed meanwhile
+└── RulesNotWritable      the rules' file cannot be read or written here
 
 Every error of the API is a problem document (RFC 9457): `code` is for programs and never
 changes, `detail` is for people and may.
@@ -91,6 +94,24 @@ class UnsupportedMediaType(ServiceError):
     code = "unsupported_media_type"
 
 
+class RulesWrong(ServiceError):
+    """Routing rules with mistakes; `errors` names each with its line."""
+
+    code = "wrong_rules"
+
+
+class StaleRules(ServiceError):
+    """The rules in force are not those that the change began with."""
+
+    code = "rules_changed"
+
+
+class RulesNotWritable(ServiceError):
+    """The rules' file cannot be read or written by this server."""
+
+    code = "rules_not_writable"
+
+
 # code -> (status, title). Codes of the ledger stand beside our own: a client sees one list.
 PROBLEMS: dict[str, tuple[int, str]] = {
     "bad_request": (400, "The request cannot be understood"),
@@ -110,6 +131,8 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_cancellable": (409, "It cannot be cancelled now"),
     "not_pausable": (409, "The batch cannot be paused now"),
     "not_resumable": (409, "The batch cannot be resumed now"),
+    "rules_changed": (409, "The rules were changed meanwhile"),
+    "rules_not_writable": (409, "The rules' file cannot be used here"),
     "body_missing": (410, "The original is gone from the file store"),
     "body_damaged": (410, "The original was changed in the file store"),
     "too_large": (413, "The document is too large"),
@@ -118,6 +141,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "invalid_request": (422, "A field is missing or wrong"),
     "invalid_cursor": (422, "The place to go on from is not one of this list"),
     "unknown_kind": (422, "There is no such document kind"),
+    "wrong_rules": (422, "The rules have mistakes"),
     "empty_file": (422, "The document is empty"),
     "idempotency_conflict": (422, "The idempotency key was used for another document"),
     "too_much_owed": (429, "Too many documents are waiting"),

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ledger import Document, Ledger, Viewer
+from ledger.corrections import DECISION
 from routing.agreement import Case
 from routing.facts import Facts, facts
 from routing.people import Folders, Placed, Word, word
 from routing.rules import DryRun, Rules, dry_run, evaluate
 
-DECISION = "decision"  # the head of a correction that says the queue
 HEADS = ("queue", "team", "sentiment")  # the label that stands for the queue where no rules are
 SNIPPETS, SNIPPET_CHARACTERS = 4, 80
 _PAGE = 200
@@ -278,3 +278,9 @@ def examples(
                 }
             )
     return rows, chosen
+
+
+def folder_queue(folder: str, rules: Rules | None, queues: Sequence[str]) -> str | None:
+    """Return the queue that people mean by a folder, or None where it says nothing."""
+    named = rules.folders if rules else {}
+    return Folders([*queues, *named.values()], named).queue(folder)

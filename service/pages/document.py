@@ -12,6 +12,7 @@ from ledger.errors import LedgerError, NotRead
 from service import access, downloads, marks
 from service.access import viewer
 from service.documents import children_of
+from service.pages import decision
 from service.pages.documents import UNFINISHED, fingerprint
 from service.parts import parts
 
@@ -42,6 +43,7 @@ def show(document_id: str) -> ResponseReturnValue:
         attachments=attachments_of(document),
         parent=parent_of(document),
         history=parts().ledger.documents.results(document.id, viewer()),
+        **decision.shown(document),
         **reading(document, outcome),
     )
 
@@ -80,6 +82,8 @@ def layers_of(outcome: dict[str, Any], length: int) -> dict[str, list[marks.Span
         head: marks.spans_of(label.get("evidence") or [], length)
         for head, label in (outcome.get("labels") or {}).items()
     }
+    decided = (outcome.get("decision") or {}).get("evidence") or []
+    layers["decision"] = marks.spans_of(decided, length)
     layers["entities"] = marks.spans_of(outcome.get("entities") or [], length)
     return layers
 
