@@ -23,6 +23,7 @@ from service import (
     pages,
     problems,
     routing,
+    shadow,
     words,
 )
 from service.body import ReadToTheEnd
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(routing.bp)
     app.register_api(deliveries.bp)
     app.register_api(corrections.bp)
+    app.register_api(shadow.bp)
     openapi.describe(app)
     app.register_blueprint(health.bp)
     pages.register(app)

@@ -16,7 +16,7 @@ from service.errors import InvalidRequest
 from service.parts import parts
 from service.routing import rules_in_force
 from service.schemas import DocumentPath
-from workers.client import labels_of, models_folder
+from workers.client import labels_of, models_folder, queues_of
 
 VALUE_CHARACTERS = 200
 HISTORY = 200  # corrections of one document
@@ -96,7 +96,8 @@ def answers(document: Document) -> dict[str, tuple[str, ...]]:
     heads: dict[str, tuple[str, ...]] = {}
     rules = rules_in_force()
     if rules or "decision" in outcome or document.mail:
-        heads[DECISION] = rules.queues() if rules else known.get("team", ())
+        folder = models_folder(parts().settings)
+        heads[DECISION] = queues_of(rules, folder) if rules else known.get("team", ())
     return heads | {head: known.get(head, ()) for head in outcome.get("labels") or {}}
 
 

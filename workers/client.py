@@ -28,7 +28,7 @@ from workers.addresses import (
 )
 from workers.content import content_of
 from workers.doorbell import QUEUES, WORK_QUEUES
-from workers.labels import labels_of
+from workers.labels import labels_of, queues_of
 from workers.logs import configure as configure_logs
 from workers.loop_key import loop_key
 from workers.rules_disk import NotWritable, RulesChanged, RulesDisk, check
@@ -56,6 +56,7 @@ __all__ = [
     "models_folder",
     "open_ledger",
     "past",
+    "queues_of",
     "result_name",
     "results_url",
     "run_folder",

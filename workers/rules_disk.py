@@ -23,13 +23,13 @@ from workers.decisions import rules_path
 MOST_CHARACTERS = 200_000
 
 
-class RulesChanged(Exception):
+class RulesChanged(RuntimeError):
     """The file is not the text that the change began with."""
 
     code = "rules_changed"
 
 
-class NotWritable(Exception):
+class NotWritable(RuntimeError):
     """The file cannot be read or written here; the sentence says why."""
 
     code = "rules_not_writable"

@@ -14,7 +14,7 @@ from service.access import viewer
 from service.pages.deliveries import shown as shown_delivery
 from service.parts import parts
 from service.routing import rules_in_force
-from workers.client import past
+from workers.client import models_folder, past, queues_of
 
 bp = Blueprint("decision_page", __name__)
 bp.before_request(access.session_gate)
@@ -61,6 +61,6 @@ def folder_of(document: Document) -> dict[str, Any] | None:
     if not seen:
         return None
     rules = rules_in_force()
-    queues = rules.queues() if rules else ()
+    queues = queues_of(rules, models_folder(parts().settings)) if rules else ()
     queue = past.folder_queue(seen[0].folder, rules, queues)
     return {"folder": seen[0].folder, "account": seen[0].account, "queue": queue}

@@ -29,7 +29,7 @@ from service.routing import (
     save,
     tried,
 )
-from workers.client import NotWritable, wiring
+from workers.client import NotWritable, models_folder, queues_of, wiring
 
 LINK = Link("/routing", "Routing", 35, scope="admin")
 
@@ -37,7 +37,7 @@ bp = Blueprint("routing_page", __name__, url_prefix="/routing")
 bp.before_request(access.session_gate)
 
 NUMBERS = (200, TRIED_ON, MOST_TRIED_ON)  # of documents that rules are tried on
-SHOWN_CHANGES = 100
+SHOWN_CHANGES = 30
 SHOWN_VERSIONS = 20
 
 
@@ -231,12 +231,17 @@ def switches(rules: Rules) -> list[dict[str, Any]]:
     sends: dict[str, list[str]] = {}
     for rule in rules.rules:
         sends.setdefault(rule.then.queue or "", []).extend(rule.then.send)
-    named = [*rules.queues()[:-1], *rules.shadow.live, *rules.shadow.queues]
+    named = [
+        *queues_of(rules, models_folder(parts().settings)),
+        *rules.shadow.live,
+        *rules.shadow.queues,
+    ]
+    anywhere = [name for queue, names in sends.items() if "{" in queue for name in names]
     return [
         {
             "queue": queue,
             "live": not rules.shadow.watches(queue),
-            "sends": list(dict.fromkeys(sends.get(queue, []))),
+            "sends": list(dict.fromkeys([*sends.get(queue, []), *anywhere])),
         }
         for queue in dict.fromkeys(named)
         if queue != rules.triage
