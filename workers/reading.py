@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -107,23 +107,30 @@ class Readers:
         left alone (None in their places). A bad document is a reading with an error; nothing
         but a time limit set by somebody else is raised.
         """
-        readings: list[Reading | None] = [None] * len(documents)
-        for start in range(0, len(documents), _PARSED_TOGETHER):
+        readings: list[Reading | None] = [
+            Reading(document.kind, "text", document.body)
+            if isinstance(document.body, str)
+            else None
+            for document in documents
+        ]
+        packed = [index for index, reading in enumerate(readings) if reading is None]
+        for start in range(0, len(packed), _PARSED_TOGETHER):
             if start and enough():
                 break
-            group = documents[start : start + _PARSED_TOGETHER]
-            readings[start : start + len(group)] = self._parse(group)
+            group = packed[start : start + _PARSED_TOGETHER]
+            for index, read in zip(
+                group, self._parse([documents[index] for index in group]), strict=True
+            ):
+                readings[index] = read
         self._recognise(readings)
         by_kind: dict[str, list[int]] = defaultdict(list)
         for index, reading in enumerate(readings):
             if reading is not None and reading.error is None and reading.kind is not None:
                 by_kind[reading.kind].append(index)
         for kind, indices in by_kind.items():
-            # Neighbours of like length: little padding, and a long text delays its like only.
-            indices.sort(key=lambda index: len(_text_of(readings[index])))
             chosen = [reading for index in indices if (reading := readings[index]) is not None]
-            for index, read in zip(indices, self._apply(kind, chosen), strict=True):
-                readings[index] = read
+            for index, answered in zip(indices, self._apply(kind, chosen), strict=True):
+                readings[index] = answered
         return readings
 
     def reader(self, kind: str) -> Any:
@@ -137,24 +144,19 @@ class Readers:
             return loaded[1]
 
     def _parse(self, documents: Sequence[Incoming]) -> list[Reading]:
-        """Return each document's text, or intake's error."""
+        """Return the text of each document of bytes, or intake's error."""
         wanted = [
             (document.body, document.name, document.media_type)
             for document in documents
             if isinstance(document.body, bytes)
         ]
-        found: Iterator[Parsed | IntakeError | Fault]
+        found: Sequence[Parsed | IntakeError | Fault]
         try:
-            found = iter(self.parser.parse_many(wanted) if wanted else ())
+            found = self.parser.parse_many(wanted)
         except Exception:
             log.exception("parse_failed")
-            found = iter([InternalError()] * len(wanted))
-        return [
-            Reading(kind=document.kind, type="text", text=document.body)
-            if isinstance(document.body, str)
-            else _parsed(next(found), document.kind)
-            for document in documents
-        ]
+            found = [InternalError()] * len(wanted)
+        return [_parsed(one, document.kind) for one, document in zip(found, documents, strict=True)]
 
     def _recognise(self, readings: list[Reading | None]) -> None:
         """Fill in the kind where it was not said."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 import warnings
 from collections.abc import Sequence
@@ -27,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 # Queues on which a person waits: their worker loads its models before the first document
 _WARM = {"interactive", DIRECT_QUEUE}
-SWITCH_SECONDS = 0.0005
 
 
 class UnknownQueue(ValueError):
@@ -74,9 +72,6 @@ def run_worker(settings: Settings, *, queues: Sequence[str] = QUEUES, name: str 
 def _connect_signals(app: Celery, context: Context, queues: Sequence[str]) -> None:
     def begin_child(**_: Any) -> None:
         drop_inherited_connections()
-        # While a thread writes a chunk, the one that runs the model asks for the interpreter after
-        # each of its many operations, and would wait this long for it every time (5 ms usually).
-        sys.setswitchinterval(SWITCH_SECONDS)
         context.slot = int(getattr(current_process(), "index", 0) or 0)
         # Celery gives a child four seconds to come up, and models take longer: beside it.
         threading.Thread(target=_start_child, args=(app, context, queues), daemon=True).start()
