@@ -4,10 +4,12 @@ Rows, transactions, leases and states; it knows neither who asks nor how it is s
 is the truth: a document that was accepted ends in one result, or one failure that people see.
 """
 
+from ledger.alerts import Alert
 from ledger.batches import Batch
 from ledger.chunks import Chunk, Cut
 from ledger.deliveries import Delivery
 from ledger.document import Document, Page
+from ledger.jobs import Job
 from ledger.ledger import Ledger, open_ledger
 from ledger.owed import Owed
 from ledger.results import Finished, Result
@@ -15,12 +17,14 @@ from ledger.tokens import Token
 from ledger.viewer import Viewer
 
 __all__ = [
+    "Alert",
     "Batch",
     "Chunk",
     "Cut",
     "Delivery",
     "Document",
     "Finished",
+    "Job",
     "Ledger",
     "Owed",
     "Page",

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ledger.admission import Admission
+from ledger.alerts import Alerts
 from ledger.audit import Audit
 from ledger.backup import Backup, back_up
 from ledger.batches import Batches
@@ -15,6 +16,7 @@ from ledger.database import Database
 from ledger.deliveries import Deliveries
 from ledger.documents import Documents
 from ledger.files import Files
+from ledger.jobs import Jobs
 from ledger.mailboxes import Mailboxes
 from ledger.models import Models
 from ledger.originals import ORPHAN_SECONDS, Originals
@@ -41,7 +43,7 @@ def open_ledger(
     or `s3://bucket/prefix`. Bodies of more than `small_body_bytes` go to the file store. A
     queue that owes `owed_limit` documents takes no more. `attempts_allowed` is the most times
     a document is handed to a worker. A workspace has at most `batches_limit` unfinished
-    batches. `clock` returns seconds since 1970 in place of the
+    batches, and as many jobs. `clock` returns seconds since 1970 in place of the
     system's. Safe to make before a fork.
     """
     database = Database(database_url, clock=clock)
@@ -77,6 +79,10 @@ class Ledger:
         self.documents = Documents(database, originals, admission)
         self.batches = Batches(database, files, originals, limit=batches_limit)
         self.chunks = Chunks(database, originals, attempts_allowed=attempts_allowed)
+        self.jobs = Jobs(
+            database, originals, attempts_allowed=attempts_allowed, limit=batches_limit
+        )
+        self.alerts = Alerts(database)
         self.pulses = Pulses(database)
         self.tokens = Tokens(database)
         self.audit = Audit(database)

@@ -18,7 +18,7 @@ from ledger.columns import SECOND, to_microseconds
 from ledger.database import Database, chunks
 from ledger.errors import BodyMissing
 from ledger.files import Files
-from ledger.schema import batch_chunks, batches, bodies, documents
+from ledger.schema import batch_chunks, batches, bodies, documents, job_outputs, jobs
 
 ORPHAN_SECONDS = 3600.0  # an accept in flight is never this old
 
@@ -53,6 +53,13 @@ class Originals:
         self._database.lock_name(connection, sha256)
         if not self._files.has(sha256):  # taken for an orphan since it was put: put it again
             raise BodyMissing("the file is no longer in the file store; try again")
+
+    def size(self, sha256: str) -> int:
+        """Return the size of a file in bytes; raises BodyMissing."""
+        size = self._files.size(sha256)
+        if size is None:
+            raise BodyMissing("the file is no longer in the file store; try again")
+        return size
 
     def read(self, document_id: str, sha256: str, in_files: bool) -> bytes:
         """Return one body; raises BodyMissing."""
@@ -131,6 +138,8 @@ _NAMES: tuple[tuple[Any, ColumnElement[bool]], ...] = (
     (batches.c.output_sha256, true()),
     (batch_chunks.c.input_sha256, _NEEDED),
     (batch_chunks.c.output_sha256, _NEEDED),
+    (jobs.c.input_sha256, true()),
+    (job_outputs.c.sha256, true()),
 )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -386,3 +387,123 @@ Index(
     sqlite_where=text("document_id IS NULL"),
     postgresql_where=text("document_id IS NULL"),
 )
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("task", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("options", Json, nullable=False),
+    Column("input_name", Text, nullable=False),
+    Column("input_sha256", Text),
+    Column("input_size", BigInteger),
+    Column("state", Text, nullable=False),
+    Column("progress", Json),  # what the task last said of how far it is
+    Column("result", Json),
+    Column("error", Json),
+    Column("attempts", Integer, nullable=False),
+    Column("free_at", BigInteger),  # as in `owed`; NULL once it is final
+    Column("holder", Text),
+    Column("created_at", Instant, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("idempotency_key", Text),
+    Column("request_hash", Text),
+    UniqueConstraint("workspace", "idempotency_key"),
+)
+Index("ix_jobs_workspace_id", jobs.c.workspace, jobs.c.id)
+Index(
+    "ix_jobs_queue_free_at",
+    jobs.c.queue,
+    jobs.c.free_at,
+    jobs.c.id,
+    sqlite_where=text("free_at IS NOT NULL"),
+    postgresql_where=text("free_at IS NOT NULL"),
+)
+
+job_outputs = Table(
+    "job_outputs",
+    metadata,
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+Index("ix_job_outputs_sha256", job_outputs.c.sha256)
+
+# Card payments that are scored as they come; `id` is the order in which they were handed in
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("number", Text, nullable=False),  # the sender's own, once in a workspace
+    Column("card", Text, nullable=False),
+    Column("terminal", Text, nullable=False),
+    Column("paid_at", Text, nullable=False),  # as it was sent: the till's own clock
+    Column("amount", Float, nullable=False),
+    Column("is_owed", Boolean, nullable=False),  # a score, or a label to be learnt from
+    Column("score", Float),
+    Column("answer", Json),  # alert, reasons and history, or the error
+    Column("is_fraud", Boolean),  # what became known of it later
+    Column("is_learned", Boolean, nullable=False),  # the histories count it as a fraud
+    Column("created_at", Instant, nullable=False),
+    Column("scored_at", Instant),
+    UniqueConstraint("workspace", "number"),
+)
+Index("ix_payments_workspace_card_id", payments.c.workspace, payments.c.card, payments.c.id)
+Index(
+    "ix_payments_owed",
+    payments.c.workspace,
+    payments.c.id,
+    sqlite_where=text("is_owed = 1"),
+    postgresql_where=text("is_owed"),
+)
+
+payment_states = Table(
+    "payment_states",
+    metadata,
+    Column("workspace", Text, primary_key=True),
+    Column("kind", Text, primary_key=True),  # card or terminal
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),  # only who read this one may write the next
+    Column("state", Json, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("job_id", Id, ForeignKey("jobs.id", ondelete="CASCADE")),
+    Column("payment_id", Id, ForeignKey("payments.id", ondelete="CASCADE"), unique=True),
+    Column("number", Text, nullable=False),
+    Column("card", Text, nullable=False),
+    Column("terminal", Text, nullable=False),
+    Column("paid_at", Text, nullable=False),
+    Column("amount", Float, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("reasons", Json, nullable=False),
+    Column("state", Text, nullable=False),  # open, confirmed or dismissed
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_alerts_job_id", alerts.c.job_id)
+Index("ix_alerts_workspace_state_score", alerts.c.workspace, alerts.c.state, alerts.c.score)
+
+alert_decisions = Table(
+    "alert_decisions",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("alert_id", Id, ForeignKey("alerts.id", ondelete="CASCADE"), nullable=False),
+    Column("workspace", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_alert_decisions_alert_id", alert_decisions.c.alert_id)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import Batch, Document, Finished, Ledger, Viewer
+from ledger import Batch, Document, Finished, Job, Ledger, Viewer
 from ledger.errors import LedgerError, NotFound
 from tests.ledger.conftest import OUTCOME, claim
 
@@ -80,6 +80,25 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "batches.resume": lambda ledger, viewer, *_: ledger.batches.resume(our_batch(ledger), viewer),
     "batches.cancel": lambda ledger, viewer, *_: ledger.batches.cancel(our_batch(ledger), viewer),
     "batches.delete": lambda ledger, viewer, *_: ledger.batches.delete(our_batch(ledger), viewer),
+    "jobs.add": lambda ledger, viewer, *_: add_job(ledger, viewer).repeated,
+    "jobs.get": lambda ledger, viewer, *_: ledger.jobs.get(our_job(ledger), viewer),
+    "jobs.list": lambda ledger, viewer, *_: ledger.jobs.list(viewer).items,
+    "jobs.output": lambda ledger, viewer, *_: ledger.jobs.output(our_job(ledger), "x", viewer),
+    "jobs.cancel": lambda ledger, viewer, *_: ledger.jobs.cancel(our_job(ledger), viewer),
+    "jobs.retry": lambda ledger, viewer, *_: ledger.jobs.retry(our_job(ledger), viewer),
+    "jobs.delete": lambda ledger, viewer, *_: ledger.jobs.delete(our_job(ledger), viewer),
+    "jobs.counts": lambda ledger, viewer, *_: any(ledger.jobs.counts(viewer).values()),
+    "alerts.get": lambda ledger, viewer, *_: ledger.alerts.get(our_alert(ledger), viewer),
+    "alerts.list": lambda ledger, viewer, *_: (
+        ledger.alerts.list(viewer, job_id=our_job(ledger)).items
+    ),
+    "alerts.counts": lambda ledger, viewer, *_: any(
+        ledger.alerts.counts(viewer, job_id=our_job(ledger)).values()
+    ),
+    "alerts.decide": lambda ledger, viewer, *_: ledger.alerts.decide(
+        our_alert(ledger), "confirmed", viewer
+    ),
+    "alerts.verdicts": lambda ledger, viewer, *_: ledger.alerts.verdicts(our_alert(ledger), viewer),
     "audit.list": lambda ledger, viewer, document, _: ledger.audit.list(
         viewer, document_id=document.id
     ),
@@ -106,6 +125,25 @@ def hand_in(ledger: Ledger, viewer: Viewer) -> Batch:
         text_column="text",
         idempotency_key=SECRET,
     )
+
+
+def add_job(ledger: Ledger, viewer: Viewer) -> Job:
+    """Hand in a job."""
+    return ledger.jobs.add(
+        viewer, queue="series", task="fraud", name=SECRET, options={}, idempotency_key=SECRET
+    )
+
+
+def our_job(ledger: Ledger) -> str:
+    """Return the id of the job that `ours` handed in."""
+    (job,) = ledger.jobs.list(Viewer("ours")).items
+    return job.id
+
+
+def our_alert(ledger: Ledger) -> str:
+    """Return the id of the alert that the job of `ours` found."""
+    (alert,) = ledger.alerts.list(Viewer("ours"), job_id=our_job(ledger)).items
+    return alert.id
 
 
 def our_rules(ledger: Ledger) -> str:
@@ -139,6 +177,12 @@ def ours(ledger: Ledger, viewer: Viewer) -> Document:
     ledger.tokens.issue(viewer, name=SECRET, scopes=["read"])
     ledger.models.promote("m", "1", Viewer())
     hand_in(ledger, viewer)
+    job = add_job(ledger, viewer)
+    ledger.jobs.claim("series", holder="worker", lease_seconds=60)
+    payment = dict.fromkeys(("number", "card", "terminal", "paid_at"), SECRET)
+    found = [payment | {"amount": 1.0, "score": 0.9, "reasons": []}]
+    output = {"x": ledger.files.put(SECRET.encode())}
+    ledger.jobs.finish(job.id, holder="worker", result={}, outputs=output, found=found)
     return ledger.documents.get(document.id, viewer)
 
 
@@ -210,4 +254,6 @@ def _everything(ledger: Ledger, viewer: Viewer) -> list[object]:
     seen: list[object] = [dataclasses.astuple(d) for d in ledger.documents.list(viewer).items]
     seen += ledger.deliveries.list(viewer) + ledger.corrections.list(viewer)
     seen += ledger.tokens.list(viewer) + ledger.audit.list(viewer)
+    for job in ledger.jobs.list(viewer).items:
+        seen += [ledger.jobs.get(job.id, viewer), *ledger.alerts.list(viewer, job_id=job.id).items]
     return [*seen, ledger.documents.counts(viewer), ledger.models.history("m")]
