@@ -107,3 +107,22 @@ def test_a_state_does_not_grow(transactions: Transactions) -> None:
         sizes.append((len(card["days"]), len(terminal["slots"])))
     assert sizes[-1] == sizes[1000]
     assert max(sizes[-1]) < 160
+
+
+def test_a_terminal_nothing_is_known_of_lately_stands_out() -> None:
+    """The longer no label is known, the likelier a terminal has gone bad: days, or never."""
+    seconds = np.array([0, 1, 20]) * DAY + 3600
+    whole = Transactions(
+        seconds,
+        card=np.array([0, 1, 2]),
+        terminal=np.zeros(3, dtype=np.int64),
+        amount=np.full(3, 50.0),
+        fraud=np.array([0, 1, 0]),
+    )
+
+    found = features.build(whole, 7, 50.0)[
+        :, [NAMES.index("since_known"), NAMES.index("since_good")]
+    ]
+
+    np.testing.assert_allclose(found[:2], features.NEVER)
+    np.testing.assert_allclose(found[2], [19, 20])

@@ -39,7 +39,7 @@ NAMES = (
     "high_1", "high_7", "high_14", "very_high_1", "very_high_7", "very_high_14",
     "card_frauds_30", "terminal_count_1", "terminal_count_7", "terminal_count_30",
     "terminal_risk_1", "terminal_risk_7", "terminal_risk_30", "quiet_frauds",
-    "since_first_fraud", "since_last_fraud", "run_share", "good_since",
+    "since_first_fraud", "since_last_fraud", "run_share", "good_since", "since_known", "since_good",
 )  # fmt: skip
 
 STEP_NAMES = (
@@ -246,10 +246,23 @@ def _terminal_features(
     back = slot - late - RUN_DAYS * SLOTS
     since = np.searchsorted(place, _places(key, back, slot), side="left")
     found |= _run_features(key, slot, quiet[order], silent, since, until)
+    found["since_known"] = _since(slot, np.ones(len(rows), dtype=bool), since, until)
+    found["since_good"] = _since(slot, ~quiet[order], since, until)
     columns = {name: np.empty(len(rows)) for name in found}
     for name, values in found.items():
         columns[name][order] = values
     return columns
+
+
+def _since(slot: Ints, happened: npt.NDArray[np.bool_], since: Ints, until: Ints) -> Floats:
+    """Return the days since the latest known row, of rows `since` to `until`, where it happened.
+
+    The longer nothing is known of a terminal, the likelier it has gone bad meanwhile.
+    """
+    index = np.arange(len(slot))
+    latest = np.concatenate(([-1], np.maximum.accumulate(np.where(happened, index, -1))))[until]
+    told = latest >= since
+    return np.where(told, (slot - slot[np.maximum(latest, 0)]) / SLOTS, NEVER)
 
 
 def _run_features(

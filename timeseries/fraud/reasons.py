@@ -20,7 +20,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "terminal": (
         "terminal_risk_1", "terminal_risk_7", "terminal_risk_30", "quiet_frauds",
-        "since_first_fraud", "since_last_fraud", "run_share", "good_since",
+        "since_first_fraud", "since_last_fraud", "run_share", "good_since", "since_known",
+        "since_good",
     ),
     "terminal_traffic": ("terminal_count_1", "terminal_count_7", "terminal_count_30"),
     "pace": ("gap", "gap_usual", "count_1", "count_7", "count_30", "seen"),

@@ -159,6 +159,11 @@ def _terminal_windows(slots: list[list[float]], slot: int, delay: int) -> dict[s
         found[f"terminal_risk_{window}"] = sum(entry[2] for entry in known) / max(seen, 1)
     since = known_until - RUN_DAYS * SLOTS
     known = [entry for entry in slots if since <= entry[0] < known_until]
+    for name, seen_slots in (
+        ("since_known", known),
+        ("since_good", [entry for entry in known if entry[1] > entry[3]]),
+    ):
+        found[name] = (slot - seen_slots[-1][0]) / SLOTS if seen_slots else NEVER
     frauds = [entry for entry in known if entry[3]]
     if not frauds:
         return found | {
