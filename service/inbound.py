@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from flask import request
 from flask_openapi3 import APIBlueprint, Tag
 
+from intake.mail.glance import name_of
+from intake.mail.sameness import mail_key
 from service import access, openapi
 from service.access import viewer
 from service.documents import Answer, accepted
@@ -31,16 +35,20 @@ def raw(header: SubmissionHeaders, query: InboundQuery) -> Answer:
     """Keep a raw mail, queue it, and say where its result will be.
 
     The body is the message as it was received, whatever its content type says. A message that
-    cannot be parsed is kept all the same and shown as failed.
+    cannot be parsed is kept all the same and shown as failed. Without an `Idempotency-Key` a
+    mail that was kept before, through whichever door, is the same document.
     """
+    body = request.get_data(cache=False, parse_form_data=False)
+    key = header.idempotency_key
     return accepted(
         submit(
-            request.get_data(cache=False, parse_form_data=False),
+            body,
             viewer=viewer(),
             source="api",
             kind="email",
-            name=query.name,
+            name=query.name or name_of(body),
             media_type="message/rfc822",
-            idempotency_key=header.idempotency_key,
+            idempotency_key=key or mail_key(body, received_at=datetime.now(UTC)),
+            any_body=key is None,
         )
     )

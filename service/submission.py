@@ -27,6 +27,7 @@ def submit(
     name: str | None = "",
     media_type: str = "",
     idempotency_key: str | None = None,
+    any_body: bool = False,
 ) -> Document:
     """Keep a document, ring for a worker and return what the ledger recorded.
 
@@ -46,6 +47,7 @@ def submit(
         media_type=clean_media_type(media_type),
         queue=QUEUE,
         idempotency_key=checked_key(idempotency_key),
+        any_body=any_body,
     )
     parts().client.ring(QUEUE)  # a bell that nobody hears is rung again by the scheduler
     return document

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import email.header
 import re
 import socket
 import ssl
@@ -18,19 +17,18 @@ from typing import Any, Protocol
 import structlog
 from aiosmtpd.smtp import MISSING, Envelope, Session
 
+from intake.mail.glance import headers, hops, name_of
+from intake.mail.sameness import mail_key
 from ledger import Ledger, Viewer
 from ledger.errors import Forbidden, IdempotencyConflict, InvalidToken, StorageFull, TooMuchOwed
 from routing import loops
 from service.mail.dialogue import Dialogue, original
 from service.mail.limits import Connections, Limits, Memory
 from service.mail.recipients import Recipients
-from service.mail.sameness import headers, hops, mail_key
 
 log = structlog.get_logger(__name__)
 
 _COMMITS = 4  # threads: SQLite takes one writer at a time, and a large body is written beside it
-_SUBJECT = re.compile(rb"^subject[ \t]{0,8}:((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
-_NAME_CHARACTERS = 200
 _CALLS = {"*": 20_000, "AUTH": 10, "VRFY": 100, "HELP": 100, "NOOP": 1000, "EHLO": 100, "HELO": 100}
 
 OUR_FAULT = "451 4.3.0 This server has a problem; please try again later"
@@ -248,7 +246,7 @@ class Door:
             envelope=claims,
         )
         try:
-            document = accept(idempotency_key=key)
+            document = accept(idempotency_key=key, any_body=True)
         except IdempotencyConflict:  # somebody used our key for something else: keep the mail
             document = accept()
         log.info("mail_kept", id=document.id, size=len(raw), repeated=document.repeated)
@@ -268,22 +266,6 @@ def _claims(session: Session, envelope: Envelope) -> dict[str, Any]:
         "smtputf8": bool(envelope.smtp_utf8),
         "tls": session.ssl is not None,
     }
-
-
-def name_of(raw: bytes) -> str:
-    """Return the subject, shortened, to show in lists until the mail is read; "" without one."""
-    found = _SUBJECT.search(headers(raw)[:200_000])
-    if found is None:
-        return ""
-    unfolded = re.sub(rb"[\r\n]+[ \t]*", b" ", found[1][:2000]).strip()
-    try:
-        text = unfolded.decode()
-    except UnicodeDecodeError:
-        text = unfolded.decode("latin-1")
-    with contextlib.suppress(Exception):  # whatever a hostile subject does to the decoder
-        text = str(email.header.make_header(email.header.decode_header(text)))
-    printable = "".join(mark if mark.isprintable() else " " for mark in text)
-    return " ".join(printable.split())[:_NAME_CHARACTERS]
 
 
 async def _password(server: Dialogue, args: list[str]) -> bytes | str | None:
