@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class Leased(Protocol):
-    """What the ledger lends: owed documents, or chunks of batches."""
+    """What the ledger lends: owed documents, chunks of batches, or jobs."""
 
     def extend(self, ids: Iterable[str], *, holder: str, lease_seconds: float) -> list[str]:
         """Renew leases and return the ids that are still the holder's."""
@@ -81,6 +81,11 @@ def take_up(ledger: Ledger, *, attempts_allowed: int) -> int:
         log.warning("chunks_taken_up", chunks=ledger.chunks.release(dead))
     if lost := ledger.chunks.set_aside():
         log.error("rows_lost_with_worker", chunks=lost)
+    dead = [holder for holder in ledger.jobs.holders() if lives(holder) is False]
+    if dead:
+        log.warning("jobs_taken_up", jobs=ledger.jobs.release(dead))
+    if jobs := ledger.jobs.set_aside():
+        log.error("jobs_lost_with_worker", jobs=jobs)
     failed = ledger.owed.set_aside(attempts_allowed)
     if failed:
         log.error("worker_lost", documents=failed)

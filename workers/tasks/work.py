@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from celery import Celery
+from typing import Any
 
+from celery import Celery, signals
+
+from workers import job_desk
 from workers.batches import QUEUE as BULK
 from workers.batches import Bulk
 from workers.claiming import Desk
 from workers.context import Context
 from workers.delivery import QUEUE, Courier
 from workers.doorbell import WORK
+from workers.job_desk import JobDesk
 
 
 def register(app: Celery, context: Context) -> None:
     """Register the task."""
-    desks: dict[str, Bulk | Courier | Desk] = {}
+    desks: dict[str, Bulk | Courier | Desk | JobDesk] = {}
 
     @app.task(name=WORK)
     def work(queue: str) -> None:
@@ -27,8 +31,17 @@ def register(app: Celery, context: Context) -> None:
             desks[queue] = _desk(app, context, queue)
         desks[queue].work()
 
+    def stop(**_: Any) -> None:
+        for desk in desks.values():
+            if isinstance(desk, JobDesk):
+                desk.stop()
 
-def _desk(app: Celery, context: Context, queue: str) -> Bulk | Courier | Desk:
+    signals.worker_process_shutdown.connect(stop, weak=False)
+
+
+def _desk(app: Celery, context: Context, queue: str) -> Bulk | Courier | Desk | JobDesk:
     if queue == BULK:
         return Bulk(app, context)
+    if queue in job_desk.QUEUES:
+        return JobDesk(app, context, queue)
     return Courier(app, context, queue) if queue == QUEUE else Desk(app, context, queue)
