@@ -71,7 +71,7 @@ def programs(settings: Settings) -> list[Part]:
     grace = min(60.0, hard_limit(settings))
     swift = ("interactive", DIRECT_QUEUE)
     patient = ("bulk", "series", "training", "delivery")
-    return [
+    parts = [
         Part("scheduler", _mailroom("scheduler"), stops=0),
         Part(
             "worker",
@@ -91,6 +91,9 @@ def programs(settings: Settings) -> list[Part]:
         Part("web", _mailroom("web"), stops=0),
         Part("gateway", _mailroom("gateway"), stops=0),
     ]
+    if (settings.data_dir.expanduser() / "mailboxes.toml").exists():
+        parts.append(Part("mailboxes", _mailroom("mailboxes", "run"), stops=0))
+    return parts
 
 
 def environment(settings: Settings) -> dict[str, str]:

@@ -28,8 +28,22 @@ SPECIAL = frozenset(
     ["\\All", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash", "\\Noselect"]
 )
 _SPECIAL_NAMES = frozenset(
-    ["all mail", "archive", "deleted items", "deleted messages", "drafts", "junk", "junk e-mail"]
-    + ["junk email", "outbox", "sent", "sent items", "sent messages", "spam", "trash"]
+    {
+        "all mail",
+        "archive",
+        "deleted items",
+        "deleted messages",
+        "drafts",
+        "junk",
+        "junk e-mail",
+        "junk email",
+        "outbox",
+        "sent",
+        "sent items",
+        "sent messages",
+        "spam",
+        "trash",
+    }
 )
 
 _MICROSOFT = "https://login.microsoftonline.com/common/oauth2/v2.0"
