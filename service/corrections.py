@@ -66,7 +66,7 @@ def find(path: DocumentPath) -> dict[str, Any]:
     return {"items": [wire(one) for one in of(document)]}
 
 
-@bp.post("/<id>/corrections", responses=openapi.answers({201: Shown}, 404))
+@bp.post("/<id>/corrections", responses=openapi.answers({201: Shown}, 404, 413))
 def add(path: DocumentPath, body: NewCorrection) -> tuple[dict[str, Any], int]:
     """Keep a correction; training and the shadow report count it."""
     document = parts().ledger.documents.get(path.id, viewer())

@@ -47,7 +47,7 @@ class NewRules(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    text: str = Field(max_length=200_000)
+    text: str = Field(description="TOML; at most 200,000 characters.")
     began_with: str | None = Field(default=None, max_length=64)
 
 
@@ -56,7 +56,7 @@ class Rehearsal(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    text: str = Field(max_length=200_000)
+    text: str = Field(description="TOML; at most 200,000 characters.")
     limit: int = Field(default=TRIED_ON, ge=1, le=MOST_TRIED_ON)
 
 
@@ -81,14 +81,14 @@ def show() -> dict[str, Any]:
     }
 
 
-@bp.put("/rules", responses=openapi.answers({200: RulesText}, 409))
+@bp.put("/rules", responses=openapi.answers({200: RulesText}, 409, 413))
 def replace(body: NewRules) -> dict[str, Any]:
     """Put rules in force; an admin of the default workspace may."""
     edition = save(body.text, body.began_with, "saved over the API")
     return {"text": edition.text, "version": edition.version, "mistakes": []}
 
 
-@bp.post("/dry-run", responses=openapi.answers({200: Rehearsed}))
+@bp.post("/dry-run", responses=openapi.answers({200: Rehearsed}, 413))
 def rehearse(body: Rehearsal) -> dict[str, Any]:
     """Return what rules would change for the latest documents; nothing is changed."""
     of_the_installation(viewer())

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from service import batches, documents, inbound
+from service import batches, corrections, deliveries, documents, inbound, routing, shadow
 from service.errors import PROBLEMS
 from tests.service.conftest import Issue
 
@@ -22,11 +22,20 @@ def raw_mail(_: object, value: object) -> bytes:
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
+BLUEPRINTS = (
+    documents.bp,
+    batches.bp,
+    inbound.bp,
+    corrections.bp,
+    deliveries.bp,
+    routing.bp,
+    shadow.bp,
+)
 OPERATIONS = [
     (path, method)
-    for blueprint in (documents.bp, batches.bp, inbound.bp)
+    for blueprint in BLUEPRINTS
     for path, item in blueprint.paths.items()
-    for method in ("get", "post", "delete")
+    for method in ("get", "post", "put", "delete")
     if getattr(item, method)
 ]
 
