@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from timeseries.fraud import detector, score
+from timeseries.fraud import detector
 from timeseries.fraud.evaluation import score_rows
 from timeseries.fraud.features import Transactions
 from timeseries.fraud.fitting import Fitted
+from timeseries.fraud.scoring import score
 
 
 def items(payments: pl.DataFrame) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from timeseries.fraud.sequences import KEPT
 
 Floats = npt.NDArray[np.float64]
 
-TREES = "trees.txt"
+TREES = "trees.json"
 FORMAT = 1
 
 
@@ -75,7 +76,7 @@ class Detector:
             "typical": [float(value) for value in self.typical],
             **facts,
         }
-        files = {TREES: self.trees.text.encode()} if self.trees is not None else {}
+        files = {TREES: json.dumps(self.trees.texts).encode()} if self.trees is not None else {}
         save_artifact(
             folder, config=config, tensors=self.network.state_dict(), card=card, files=files
         )
@@ -93,7 +94,7 @@ def load(folder: Path) -> Detector:
     network = FraudNetwork(FraudNetwork.Config(**config["network"]))
     network.load_state_dict(artifact.tensors)
     network.eval()
-    trees = Trees(artifact.files[TREES].decode()) if TREES in artifact.files else None
+    trees = Trees(json.loads(artifact.files[TREES])) if TREES in artifact.files else None
     return Detector(
         network=network,
         trees=trees,

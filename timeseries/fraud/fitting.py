@@ -246,7 +246,7 @@ def _blend(
             told.day, told.card, told.fraud == 1, told.amount, odds[inside], budget=settings.budget
         )
         table.append({"model": name, **found})
-    best = max(table, key=lambda line: float(line["average_precision"]))
+    best = max(table, key=lambda line: float(line["average_precision"]) + float(line["auroc"]))
     name = str(best["model"])
     if name != "network":
         weight = 0.0 if name == "boosted" else float(name.split()[1])
