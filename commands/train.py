@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,7 +18,9 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
 
 @click.command()
 @click.argument("name")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path), required=False)
+@click.option("--corrections", metavar="KIND", help="Learn what people said of this kind, too.")
+@click.option("--head", help="With --corrections: of which label. [queue, team or sentiment]")
 @click.option("--dev", type=click.Path(path_type=Path), help="Rows to choose on; else a tenth.")
 @click.option("--text", default="text", show_default=True, help="The field with the text.")
 @click.option("--label", default="label", show_default=True, help="The field with the label.")
@@ -53,8 +56,11 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
 @click.option("--gap", type=click.IntRange(0), default=0, help="Demand: steps left out before.")
 @click.option("--delay", type=click.IntRange(0), default=7, help="Fraud: days to a known label.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(name: str, file: Path, as_json: bool, **options: Any) -> None:
+def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None:
     """Train a model NAME on FILE: .jsonl, .jsonl.gz, .csv or .parquet with texts and labels.
+
+    With --corrections it learns from what people said of documents on pages, over the API and by
+    moving mails to folders; FILE is then no longer needed.
 
     The result lands in the data folder as the name's next version, with a card and a report.
     Training runs in a process of its own, with a limit on its memory.
@@ -71,12 +77,15 @@ def command(name: str, file: Path, as_json: bool, **options: Any) -> None:
     from workers.addresses import models_folder
 
     settings = Settings()
-    if options["task"]:
+    if file is None and (options["task"] or not options["corrections"]):
+        raise click.UsageError("Missing argument 'FILE'.")
+    if options["task"] and file is not None:
         _train_series(name, file, as_json, options)
         return
-    job = _job(name, file, models_folder(settings), settings.device, options)
     try:
-        with _Said() as said:
+        with TemporaryDirectory() as folder, _Said() as said:
+            source = _source(file, Path(folder), said, options)
+            job = _job(name, source, models_folder(settings), settings.device, options)
             result = run(
                 job,
                 memory_bytes=settings.train_memory_bytes,
@@ -89,6 +98,25 @@ def command(name: str, file: Path, as_json: bool, **options: Any) -> None:
         _fail(error, as_json, status=1)
     else:
         _answer(name, result, as_json)
+
+
+def _source(file: Path | None, folder: Path, said: _Said, options: dict[str, Any]) -> Path:
+    """Return the file to learn from: FILE, or one made of it and of what people said."""
+    if not options["corrections"]:
+        assert file is not None  # noqa: S101 - asked for above
+        return file
+    from commands.corrections import merged
+
+    source, words = merged(
+        file,
+        folder,
+        options["corrections"],
+        head=options["head"],
+        text=options["text"],
+        label=options["label"],
+    )
+    said({"warning": words})
+    return source
 
 
 def _train_series(name: str, file: Path, as_json: bool, options: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ledger import Document, Ledger, Viewer
 from ledger.corrections import DECISION
+from nlp import kinds
 from routing.agreement import Case
 from routing.facts import Facts, facts
 from routing.people import Folders, Placed, Word, word
@@ -21,6 +22,7 @@ HEADS = ("queue", "team", "sentiment")  # the label that stands for the queue wh
 SNIPPETS, SNIPPET_CHARACTERS = 4, 80
 _PAGE = 200
 _MOST_CORRECTIONS = 100_000
+_MOST_EXAMPLES = 200_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,17 @@ class Past:
             return came
         said = said if said.tzinfo else said.replace(tzinfo=UTC)
         return min(said.astimezone(UTC), came)
+
+    def labels(self) -> dict[str, str]:
+        """Return what the reader said of each head that it answered."""
+        labels = (self.document.outcome or {}).get("labels") or {}
+        return {head: str(one["value"]) for head, one in labels.items() if one.get("value")}
+
+    def queues(self) -> set[str]:
+        """Return the queue that was decided when it was read, and the one that nearly was."""
+        decision = (self.document.outcome or {}).get("decision") or {}
+        nearly = {decision.get("proposed")} if decision.get("doubt") else {decision.get("queue")}
+        return {str(queue) for queue in nearly if queue}
 
     def facts(self) -> Facts:
         """Return it as rules see it."""
@@ -93,7 +106,9 @@ def rehearse(
     return dry_run(before, after, [one.facts() for one in documents]), documents
 
 
-def placed(ledger: Ledger, viewer: Viewer, *, heads: Sequence[str]) -> dict[str, list[Placed]]:
+def placed(
+    ledger: Ledger, viewer: Viewer, *, heads: Sequence[str], folders_count: bool = True
+) -> dict[str, list[Placed]]:
     """Return what people said of each document: corrections of these heads, and folders.
 
     A folder that we moved a mail to ourselves is not their word.
@@ -103,6 +118,8 @@ def placed(ledger: Ledger, viewer: Viewer, *, heads: Sequence[str]) -> dict[str,
         for one in corrections(ledger, viewer, head=head):
             said = Placed(how="correction", value=str(one.value), at=one.created_at, by=one.actor)
             found.setdefault(one.document_id, []).append(said)
+    if not folders_count:
+        return found
     ours = _moved_by_us(ledger, viewer)
     for sighting in _sightings(ledger, viewer):
         if (sighting.document_id, sighting.folder) not in ours:
@@ -125,12 +142,18 @@ def corrections(ledger: Ledger, viewer: Viewer, **chosen: Any) -> Iterator[Any]:
 
 
 def words(
-    ledger: Ledger, viewer: Viewer, rules: Rules | None, queues: Sequence[str], heads: Sequence[str]
+    ledger: Ledger,
+    viewer: Viewer,
+    rules: Rules | None,
+    queues: Sequence[str],
+    heads: Sequence[str],
+    *,
+    folders_count: bool = True,
 ) -> tuple[dict[str, Word], Folders]:
     """Return where people want each document, and the folders that stand for no queue."""
     named = rules.folders if rules else {}
     folders = Folders([*(rules.queues() if rules else ()), *queues, *named.values()], named)
-    found = placed(ledger, viewer, heads=heads)
+    found = placed(ledger, viewer, heads=heads, folders_count=folders_count)
     said = {document: word(one, folders) for document, one in found.items()}
     return {document: one for document, one in said.items() if one is not None}, folders
 
@@ -240,43 +263,42 @@ def _moved_by_us(ledger: Ledger, viewer: Viewer) -> set[tuple[str, str]]:
 
 
 def examples(
-    ledger: Ledger, viewer: Viewer, kind: str, head: str | None = None
+    ledger: Ledger, viewer: Viewer, rules: Rules | None, kind: str, head: str | None = None
 ) -> tuple[list[dict[str, Any]], str]:
     """Return texts with the labels that people gave them, and the head that they answer.
 
     `kind` is a document kind or a trained model. Corrections of the head count; the queue that
-    people chose, on a page or by a folder, counts too where the head is `decision` or the model's
-    only one. `head` None: `queue`, `team` or `sentiment`, whichever the documents have.
+    people chose, on a page or by a folder, counts too where the head is `decision`, or the only
+    one of a trained model. `head` None: `queue`, `team` or `sentiment`, whichever the documents have.
     """
-    documents = read_before(ledger, viewer, limit=1_000_000, kind=kind, attachments=False)
-    heads = list(dict.fromkeys(h for one in documents for h in (one.document.outcome or {}).get(
-        "labels", {}
-    )))  # fmt: skip
+    documents = read_before(ledger, viewer, limit=_MOST_EXAMPLES, kind=kind, attachments=False)
+    heads = list(dict.fromkeys(name for one in documents for name in one.labels()))
     chosen = head or next((h for h in HEADS if h in heads), None) or (heads or [DECISION])[0]
-    labels = {
-        str(((one.document.outcome or {}).get("labels", {}).get(chosen) or {}).get("value"))
+    # a folder is no review's sentiment; of a model learned from folders it is the answer
+    by_queue = chosen == DECISION or (heads == [chosen] and kind not in kinds.names())
+    queues = {label for one in documents if (label := one.labels().get(chosen))}
+    if chosen == DECISION:
+        queues |= {queue for one in documents for queue in one.queues()}
+    found, _ = words(
+        ledger,
+        viewer,
+        rules,
+        sorted(queues),
+        list(dict.fromkeys([DECISION, chosen] if by_queue else [chosen])),
+        folders_count=by_queue,
+    )
+    rows = [
+        {
+            "text": one.text,
+            "label": right.queue,
+            "document": one.document.id,
+            "by": right.by,
+            "how": right.how,
+            "at": right.at.isoformat(),
+        }
         for one in documents
-    }
-    asked = [DECISION, chosen] if chosen == DECISION or len(heads) == 1 else [chosen]
-    found = placed(ledger, viewer, heads=list(dict.fromkeys(asked)))
-    folders = Folders(labels, {})
-    rows = []
-    for one in documents:
-        said = found.get(one.document.id, ())
-        if len(asked) == 1 and chosen != DECISION:
-            said = [each for each in said if each.how == "correction"]
-        right = word(said, folders)
-        if right is not None and one.text.strip():
-            rows.append(
-                {
-                    "text": one.text,
-                    "label": right.queue,
-                    "document": one.document.id,
-                    "by": right.by,
-                    "how": right.how,
-                    "at": right.at.isoformat(),
-                }
-            )
+        if one.text.strip() and (right := found.get(one.document.id))
+    ]
     return rows, chosen
 
 
