@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import imaplib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -64,20 +64,21 @@ class Reader:
         self._loop_key = loop_key
         self._losses: Counter[tuple[str, int, int]] = Counter()
 
-    def read(self, connection: Connection) -> int:
+    def read(self, connection: Connection, *, go_on: Callable[[], bool] = lambda: True) -> int:
         """Take what is new in every folder; return how many mails became documents.
 
+        `go_on` is asked before each group of mails: a long history must not outlive a lease.
         Raises LedgerError when the ledger takes no more now: the cursor stands before the mail.
         """
         taken = 0
         for folder in connection.folders(self.account):
             try:
-                taken += self._read_folder(connection, folder)
+                taken += self._read_folder(connection, folder, go_on)
             except Gone:  # renamed or deleted since it was listed
                 log.info("folder_gone", account=self.account.name)
         return taken + self._try_again(connection)
 
-    def _read_folder(self, connection: Connection, folder: str) -> int:
+    def _read_folder(self, connection: Connection, folder: str, go_on: Callable[[], bool]) -> int:
         seen = connection.look(folder)
         cursor = self._ledger.mailboxes.cursor(self.account.name, folder, self._viewer)
         known = cursor is not None and cursor.uidvalidity == seen.uidvalidity
@@ -93,6 +94,8 @@ class Reader:
         for uids in connection.uids(place, last):
             waiting = len(uids) if waiting is None else waiting
             for start in range(0, len(uids), GROUP):
+                if not go_on():
+                    return taken
                 group = uids[start : start + GROUP]
                 left = len(uids) - start - len(group)
                 taken += self._take_group(connection, place, group, left, is_history=is_history)

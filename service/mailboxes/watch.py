@@ -22,7 +22,7 @@ from service.mailboxes.signing import Vault, keeper
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 180.0
+LEASE_SECONDS = 30.0  # after which another process goes on where one was killed
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0
 _TICK_SECONDS = 1.0  # in which a wait notices that it should stop
 
@@ -79,9 +79,9 @@ class Watch:
             else {"password": self._vault.password(account)}
         )
         with connected(account, mail_bytes=self._mail_bytes, **secret) as connection:
-            while not self._stopped.is_set() and self._lease():
+            while self._goes_on():
                 self._report("reading")
-                self._reader.read(connection)
+                self._reader.read(connection, go_on=self._goes_on)
                 self._pause = FIRST_PAUSE
                 self._report("listening" if connection.can_idle else "polling")
                 self._wait(connection)
@@ -91,13 +91,13 @@ class Watch:
         until = time.monotonic() + self._account.poll_seconds
         if not connection.can_idle:
             while time.monotonic() < until and not self._stopped.wait(_TICK_SECONDS):
-                if self._is_asked():
+                if self._is_asked() or not self._lease():
                     return
             return
         folders = connection.folders(self._account)
         if folders:
             connection.open(folders[0])
-        while time.monotonic() < until and not self._stopped.is_set():
+        while time.monotonic() < until and self._goes_on():
             left = max(0.1, min(until - time.monotonic(), 5 * _TICK_SECONDS))
             if connection.wait(left) or self._is_asked():
                 return
@@ -105,6 +105,10 @@ class Watch:
     def _is_asked(self) -> bool:
         """Whether a person waits for another try of a mail."""
         return bool(self._ledger.mailboxes.to_try(self._account.name, self._viewer))
+
+    def _goes_on(self) -> bool:
+        """Renew the lease; False when it was lost or we are to stop."""
+        return not self._stopped.is_set() and self._lease()
 
     def _lease(self) -> bool:
         return self._ledger.mailboxes.claim(
