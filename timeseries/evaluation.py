@@ -15,7 +15,7 @@ import polars as pl
 
 from sequence.training import Progress
 from timeseries import measures, moments, panel, roles, tables
-from timeseries.demand.fitting import DemandSettings, Forecaster
+from timeseries.demand.fitting import DemandSettings, Forecast, Forecaster
 from timeseries.demand.rows import Ask, Rows, rows_at
 from timeseries.errors import BadRequest, MissingColumn
 from timeseries.panel import Panel
@@ -88,7 +88,7 @@ def _evaluate_demand(
     on_step: Tell | None,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    from timeseries.demand.fitting import fit
+    from timeseries.demand.fitting import fit, refit
     from timeseries.demand.model import load
 
     started = clock.perf_counter()
@@ -112,7 +112,8 @@ def _evaluate_demand(
     chosen = replace(chosen, **settings)
     model = fit(whole.until(origin), chosen, on_step=on_step) if folder is None else load(folder)
     fitted = clock.perf_counter()
-    found = score_rounds(model, whole, origin, ask, request.rounds)
+    again = refit if folder is None else None
+    found = score_rounds(model, whole, origin, ask, request.rounds, refit=again)
     seconds = clock.perf_counter() - fitted
     return {
         "version": "fitted" if folder is None else _version(folder),
@@ -179,24 +180,34 @@ def lay_out(
 
 
 def score_rounds(
-    model: Forecaster, whole: Panel, origin: int, ask: Ask, rounds: int
+    model: Forecaster,
+    whole: Panel,
+    origin: int,
+    ask: Ask,
+    rounds: int,
+    *,
+    refit: Callable[[Forecaster, Panel], Forecaster] | None = None,
 ) -> dict[str, Any]:
     """Return the measures of the model and of the best simple method over rolling origins.
 
     Each round's forecasts see nothing after their own origin; the intervals learn from the
-    rounds before, as far as their moments are over by then.
+    rounds before, as far as their moments are over by then. With `refit` the global models do so
+    too, each round anew.
     """
     parts: dict[str, list[Any]] = {
         name: [] for name in ("truth", "point", "simple", "series", "cold")
     }
     inside: dict[float, list[Any]] = {0.8: [], 0.95: []}
-    past: list[tuple[Rows, Floats, Floats]] = []
+    past: list[tuple[Rows, Forecast]] = []
     for number in range(rounds):
         at = origin + number * ask.horizon
         rows = rows_at(whole, [at], ask)
         if not len(rows):
             continue
-        model = model.recalibrated(whole.until(at), past)
+        known = whole.until(at)
+        if past and refit is not None:
+            model = refit(model, known)
+        model = model.recalibrated(known, past)
         answer = model.forecast(whole, at, rows.series, rows.moment, LEVELS)
         truth = whole.y[rows.series, rows.moment]
         simple = model.baseline(whole, at, rows.series, rows.moment)
@@ -204,7 +215,7 @@ def score_rounds(
             parts, (truth, answer.point, simple, rows.series, answer.cold), strict=True
         ):
             parts[name].append(values)
-        past.append((rows, answer.point, answer.spread))
+        past.append((rows, answer))
         for level, covered in inside.items():
             low, high = answer.intervals[level]
             covered.append((truth >= low) & (truth <= high))

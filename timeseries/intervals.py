@@ -24,6 +24,8 @@ Ints = npt.NDArray[np.int64]
 LEVELS = (0.8, 0.95)
 BUCKETS = 4  # parts of the horizon with errors of their own
 SMALLEST = 200  # rows a part needs, or it shares with its neighbours
+PACE = 0.4  # of the answer to a round that was covered too little or too much
+NARROWEST, WIDEST = 0.15, 0.995  # how far below its level an aim may fall, and where it ends
 GRID = np.concatenate(
     [[0.0025, 0.005], np.arange(0.01, 1.0, 0.01), [0.995, 0.9975]]
 )  # of the quantiles kept
@@ -97,10 +99,31 @@ class Conformal:
         )
 
 
+def adapted(missed: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Return the levels to aim at, given the shares that earlier rounds' intervals covered.
+
+    `missed` has a line a round: by how much each of `LEVELS` was covered too little (too much:
+    negative). Adaptive conformal inference (Gibbs and Candes 2021): where errors drift, coverage
+    still comes out right in the long run.
+    """
+    total = np.sum(np.array(missed).reshape(-1, len(LEVELS)), axis=0)
+    aims = np.array(LEVELS) + PACE * total
+    return tuple(float(aim) for aim in np.clip(aims, np.array(LEVELS) - NARROWEST, WIDEST))
+
+
 def fit(
-    truth: Floats, forecast: Floats, spread: Floats, horizon: Ints, *, logarithm: bool
+    truth: Floats,
+    forecast: Floats,
+    spread: Floats,
+    horizon: Ints,
+    *,
+    logarithm: bool,
+    aims: Sequence[float] = LEVELS,
 ) -> Conformal:
-    """Return intervals from rows that were held back when the forecasts were made."""
+    """Return intervals from rows that were held back when the forecasts were made.
+
+    `aims` are the shares of these rows that the intervals of `LEVELS` cover.
+    """
     if logarithm:
         error = (np.log1p(truth) - np.log1p(forecast)) / spread
     else:
@@ -114,7 +137,7 @@ def fit(
         central.append(
             [
                 _central(truth[rows], forecast[rows], spread[rows], errors[-1], level, logarithm)
-                for level in LEVELS
+                for level in aims
             ]
         )
     return Conformal(logarithm, tuple(edges), np.array(errors), np.array(central))

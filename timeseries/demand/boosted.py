@@ -5,12 +5,16 @@ sales over what the past expects, each row weighing the inverse of it. Under `sq
 minimise what the mean scaled error is made of: squared error, each series weighing the inverse
 of its own size and of how badly a simple forecast does on it.
 
+A second, smaller fit tells how far off a row tends to be, beside its series' own spread: errors
+before Christmas are not those of May, and an interval should know.
+
 Shapes: R rows, F features.
 """
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +25,7 @@ from timeseries.demand.scale import Prepared
 from timeseries.errors import NotInstalled
 
 Floats = npt.NDArray[np.float64]
+WIDTHS = (0.05, 5.0)  # a row's usual error is so many of its series' spreads, no fewer, no more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +40,7 @@ class TreeSettings:
     seeds: int = 1  # fits averaged
     threads: int = 1
     left_out: tuple[str, ...] = ()  # features not used
+    width_rounds: int = 120  # of the fit that tells how far off a row tends to be
     seed: int = 0
 
 
@@ -46,33 +52,54 @@ def installed() -> bool:
 class Trees:
     """Fitted trees of one aim; `names` are the features they read, in order."""
 
-    def __init__(self, boosters: list[Any], names: list[str]) -> None:
-        self.boosters, self.names = boosters, names
+    def __init__(self, boosters: list[Any], names: list[str], width: Any = None) -> None:
+        self.boosters, self.names, self.width = boosters, names, width
 
     def predict(self, prepared: Prepared) -> Floats:
         """Return forecasts of the rows, in sales."""
-        matrix = prepared.columns(self.names)
+        return prepared.forecast(self._scaled(prepared.columns(self.names), prepared.aim))
+
+    def widths(self, prepared: Prepared) -> Floats:
+        """Return how far off a row tends to be, as a multiple of its series' spread."""
+        if self.width is None:
+            return np.ones(len(prepared.matrix))
+        found = self.width.predict(prepared.columns(self.names), num_threads=1)
+        return np.asarray(np.clip(found, *WIDTHS), dtype=np.float64)
+
+    def _scaled(self, matrix: npt.NDArray[np.float32], aim: str) -> Floats:
         found = np.mean([b.predict(matrix, num_threads=1) for b in self.boosters], axis=0)
-        if prepared.aim == "percentage":
-            found = np.log(np.maximum(found, 1e-6))
-        return prepared.forecast(found)
+        return np.log(np.maximum(found, 1e-6)) if aim == "percentage" else found
 
     def texts(self) -> list[str]:
         """Return the trees in LightGBM's own readable format."""
         return [booster.model_to_string() for booster in self.boosters]
 
+    def width_text(self) -> str | None:
+        """Return the fit of the widths likewise, None where there is none."""
+        return None if self.width is None else str(self.width.model_to_string())
 
-def from_texts(texts: list[str], names: list[str]) -> Trees:
-    """Return the trees that `texts` describe. Raises NotInstalled without LightGBM."""
+
+def from_texts(texts: list[str], names: list[str], width: str | None = None) -> Trees:
+    """Return the trees that the texts describe. Raises NotInstalled without LightGBM."""
     if not installed():
         raise NotInstalled("this model needs LightGBM: pip install 'openmailroom[series]'")
     import lightgbm
 
-    return Trees([lightgbm.Booster(model_str=text) for text in texts], names)
+    told = lightgbm.Booster(model_str=width) if width else None
+    return Trees([lightgbm.Booster(model_str=text) for text in texts], names, told)
 
 
-def fit(prepared: Prepared, sales: Floats, weight: Floats | None, settings: TreeSettings) -> Trees:
-    """Return trees fitted to rows and their sales; `weight` multiplies the aim's own weights."""
+def fit(
+    prepared: Prepared,
+    sales: Floats,
+    weight: Floats | None,
+    settings: TreeSettings,
+    spread: Callable[[Floats], Floats] | None = None,
+) -> Trees:
+    """Return trees fitted to rows and their sales; `weight` multiplies the aim's own weights.
+
+    With `spread`, which gives the rows' spreads for their forecasts, they also tell widths.
+    """
     import lightgbm
 
     names = [name for name in prepared.names if name not in set(settings.left_out)]
@@ -95,7 +122,46 @@ def fit(prepared: Prepared, sales: Floats, weight: Floats | None, settings: Tree
         options = _options(settings, number)
         options["objective"] = "l1" if prepared.aim == "percentage" else "l2"
         boosters.append(lightgbm.train(options, data, settings.rounds))
-    return Trees(boosters, names)
+    trees = Trees(boosters, names)
+    if spread is not None and settings.width_rounds:
+        trees.width = _fit_width(trees, prepared, sales, spread, settings)
+    return trees
+
+
+def _fit_width(
+    trees: Trees,
+    prepared: Prepared,
+    sales: Floats,
+    spread: Callable[[Floats], Floats],
+    settings: TreeSettings,
+) -> Any:
+    """Return trees that tell a row's error as a multiple of its spread.
+
+    Errors on the rows learnt from are too small, but alike so: the held-back rounds set the size.
+    """
+    import lightgbm
+
+    matrix = prepared.columns(trees.names)
+    found = prepared.forecast(trees._scaled(matrix, prepared.aim))
+    if prepared.aim == "percentage":
+        sold = sales > 0
+        error = np.abs(np.log1p(sales) - np.log1p(found)) / spread(found)
+    else:
+        sold = np.ones(len(sales), dtype=bool)
+        error = np.abs(sales - found) / spread(found)
+    error = np.minimum(error, np.quantile(error[sold], 0.995))
+    data = lightgbm.Dataset(
+        matrix[sold],
+        error[sold],
+        feature_name=trees.names,
+        categorical_feature=[name for name in prepared.categories if name in trees.names],
+    )
+    options = _options(settings, 0) | {
+        "objective": "l2",
+        "num_leaves": 15,
+        "min_data_in_leaf": 2 * settings.smallest_leaf,
+    }
+    return lightgbm.train(options, data, settings.width_rounds)
 
 
 def _options(settings: TreeSettings, number: int) -> dict[str, Any]:

@@ -58,7 +58,11 @@ def save(
         config["network"] = asdict(model.network.config)
         tensors = model.network.state_dict()
     if model.trees is not None:
-        found = {"names": model.trees.names, "trees": model.trees.texts()}
+        found = {
+            "names": model.trees.names,
+            "trees": model.trees.texts(),
+            "width": model.trees.width_text(),
+        }
         files[TREES] = json.dumps(found).encode()
     save_artifact(folder, config=config, tensors=tensors, card=card, files=files)
 
@@ -102,7 +106,7 @@ def _settings(config: dict[str, Any]) -> DemandSettings:
 def _parts(model: Forecaster, artifact: Artifact) -> None:
     if TREES in artifact.files:
         found = json.loads(artifact.files[TREES])
-        model.trees = boosted.from_texts(found["trees"], found["names"])
+        model.trees = boosted.from_texts(found["trees"], found["names"], found.get("width"))
     if "network" in artifact.config:
         shape = artifact.config["network"]
         shape = shape | {"categories": tuple(shape["categories"])}
