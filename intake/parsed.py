@@ -61,6 +61,9 @@ class Mail:
     auto_reply: bool = False  # written by a program in answer to a mail
     bulk: bool = False  # sent to many; never to be answered by a program
     bounce: Bounce | None = None
+    importance: str | None = None  # "high" or "low" where the sender marked it so: a claim
+    headers: tuple[tuple[str, str], ...] = ()  # name and value, a bounded number of each
+    warnings: tuple[str, ...] = ()  # what could not be read of it, or was left out
 
     def to_json(self) -> dict[str, Any]:
         """Return the `mail` object of the API and of `mailroom parse`."""
@@ -78,6 +81,9 @@ class Mail:
             "auto_reply": self.auto_reply,
             "bulk": self.bulk,
             "bounce": self.bounce.to_json() if self.bounce else None,
+            "importance": self.importance,
+            "headers": [list(header) for header in self.headers],
+            "warnings": list(self.warnings),
         }
 
 
@@ -150,4 +156,7 @@ def _unpack_mail(mail: Mapping[str, Any], bodies: Iterator[bytes]) -> Mail:
         bounce=Bounce(bounce["recipient"], bounce["status"], bounce["permanent"])
         if bounce
         else None,
+        importance=mail["importance"],
+        headers=tuple((name, value) for name, value in mail["headers"]),
+        warnings=tuple(mail["warnings"]),
     )

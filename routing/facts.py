@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from routing.headers import header_values
+
 
 @dataclass(frozen=True, kw_only=True)
 class Label:
@@ -78,7 +80,7 @@ def facts(
         ),
         subject=str(mail.get("subject") or ""),
         text=text,
-        headers=_headers(mail.get("headers")),
+        headers=header_values(mail),
         attachments=tuple(
             (str(one.get("name") or ""), str(one.get("type") or ""))
             for one in mail.get("attachments") or ()
@@ -90,16 +92,6 @@ def facts(
         mailbox=str(place.get("account") or ""),
         folder=str(place.get("folder") or ""),
     )
-
-
-def _headers(said: Any) -> dict[str, tuple[str, ...]]:
-    """Return every header's values by its lower-case name, from a mapping or from pairs."""
-    found: dict[str, tuple[str, ...]] = {}
-    pairs = said.items() if isinstance(said, Mapping) else said or ()
-    for name, value in pairs:
-        key = str(name).lower()
-        found[key] = (*found.get(key, ()), str(value))
-    return found
 
 
 def _label(label: Mapping[str, Any]) -> Label:

@@ -25,6 +25,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from routing import deadlines, urgency
+from routing.headers import first_values
 from routing.quoted import Quoted
 from routing.span import Span
 
@@ -67,9 +68,7 @@ def _label(labels: Mapping[str, Any], head: str) -> tuple[str | None, float]:
 
 def _claim(mail: Mapping[str, Any]) -> str | None:
     """Return "high" or "low" where the sender marked the mail so, else None."""
-    headers = {
-        str(k).lower(): str(v).strip().lower() for k, v in (mail.get("headers") or {}).items()
-    }
+    headers = first_values(mail)
     said = [str(mail.get("importance") or "").lower(), headers.get("importance", "")]
     said += [headers.get("x-priority", ""), headers.get("priority", "")]
     if any(word.startswith(("high", "urgent", "1", "2")) for word in said):

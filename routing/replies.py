@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from routing.headers import first_values
+
 _ADDRESS = re.compile(r"([^\s<>@,;:\"]{1,200})@([^\s<>@,;:\"]{1,200})")
 # local parts behind which no person reads; whole, or at either end of a compound
 _NOBODY = re.compile(
@@ -77,9 +79,7 @@ def never_answer(
     is what SMTP said. `own_addresses` are those this installation receives at.
     """
     envelope = envelope or {}
-    headers = {
-        str(k).lower(): str(v).strip().lower() for k, v in (mail.get("headers") or {}).items()
-    }
+    headers = first_values(mail)
     if envelope.get("ours"):
         return "It was sent from here."
     if envelope.get("mail_from") == "" or headers.get("return-path") == "<>":

@@ -13,7 +13,7 @@ from tests.intake import samples
 KEYS = ["file", "type", "text", "characters", "pages", "error", "mail"]
 MAIL_KEYS = [
     *("subject", "from", "to", "cc", "date", "message_id", "text", "reply_text", "attachments"),
-    *("references", "auto_reply", "bulk", "bounce"),
+    *("references", "auto_reply", "bulk", "bounce", "importance", "headers", "warnings"),
 ]
 
 
