@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select, update
+from sqlalchemy import Connection, Row, Select, and_, func, insert, select, update
 
 from ledger import audit
-from ledger.columns import SECOND, clean, is_id, to_datetime
+from ledger.columns import SECOND, clean, is_id, new_id, to_datetime
 from ledger.database import Database
 from ledger.errors import InvalidCursor, NotCancellable, NotFound, NotRetryable
-from ledger.schema import deliveries
+from ledger.schema import deliveries, documents
 from ledger.viewer import Viewer, visible
 
 ATTEMPTS_ALLOWED = 8
@@ -130,6 +130,50 @@ class Deliveries:
             values = {"state": "waiting", "free_at": free_at, "holder": None}
             self._update(connection, row, values, error)
         return True
+
+    def owe(
+        self, document_id: str, connectors: Sequence[str], payload: dict[str, Any], viewer: Viewer
+    ) -> Sequence[Delivery]:
+        """Owe what a person asks for: one delivery to each connector that has none under way.
+
+        Raises NotFound. Asking twice while the first is not ended owes nothing more.
+        """
+        viewer.require("write")
+        mine = select(documents.c.id).where(
+            documents.c.id == (document_id if is_id(document_id) else ""),
+            visible(documents, viewer),
+        )
+        with self._database.writing() as connection:
+            if connection.execute(mine.with_for_update(read=True)).one_or_none() is None:
+                raise NotFound("there is no such document")
+            under_way = select(deliveries.c.connector).where(
+                deliveries.c.document_id == document_id,
+                deliveries.c.state.in_(("waiting", "running", "held")),
+            )
+            busy = set(connection.execute(under_way).scalars())
+            now = self._database.now()
+            entry = {"at": to_datetime(now).isoformat(), "action": "asked for"}
+            rows: list[dict[str, Any]] = [
+                {
+                    "id": new_id(),
+                    "document_id": document_id,
+                    "workspace": viewer.workspace,
+                    "connector": clean(name),
+                    "payload": payload,
+                    "state": "waiting",
+                    "attempts": 0,
+                    "free_at": now,
+                    "log": [{**entry, "attempt": 0, "by": clean(viewer.actor)}],
+                    "created_at": to_datetime(now),
+                }
+                for name in dict.fromkeys(connectors)
+                if name not in busy
+            ]
+            if rows:
+                connection.execute(insert(deliveries), rows)
+                audit.record(connection, now, viewer, "delivery asked for", [document_id])
+            made = select(deliveries).where(deliveries.c.id.in_([row["id"] for row in rows]))
+            return [_from_row(row) for row in connection.execute(made)]
 
     def get(self, delivery_id: str, viewer: Viewer) -> Delivery:
         """Return one delivery; raises NotFound."""

@@ -80,6 +80,18 @@ class Rules:
         return tuple(dict.fromkeys([*said, self.triage]))
 
 
+def destinations(rules: Rules, queue: str) -> tuple[str, ...]:
+    """Return where the rules send what goes to a queue; nowhere while it is only watched."""
+    if rules.shadow.watches(queue):
+        return ()
+    found: list[str] = []
+    for rule in rules.rules:
+        named = rule.then.queue or ""
+        if named == queue or LABEL_IN_QUEUE.fullmatch(named):
+            found += rule.then.send
+    return tuple(dict.fromkeys(found))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """What is to be done with a document, by which rule, model and evidence.

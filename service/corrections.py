@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ledger import Document
 from ledger.corrections import DECISION, Correction
+from routing.rules import destinations
 from service import access, openapi
 from service.access import viewer
 from service.errors import InvalidRequest
@@ -39,6 +40,9 @@ class NewCorrection(BaseModel):
 
     head: str = Field(max_length=100, description="A head of the outcome, or `decision`.")
     value: str = Field(min_length=1, max_length=VALUE_CHARACTERS, description="A label or queue.")
+    send: bool = Field(
+        default=False, description="Of a queue: deliver it where the rules send that queue."
+    )
 
 
 class Shown(BaseModel):
@@ -70,7 +74,10 @@ def find(path: DocumentPath) -> dict[str, Any]:
 def add(path: DocumentPath, body: NewCorrection) -> tuple[dict[str, Any], int]:
     """Keep a correction; training and the shadow report count it."""
     document = parts().ledger.documents.get(path.id, viewer())
-    return wire(correct(document, body.head, body.value)), 201
+    made = correct(document, body.head, body.value)
+    if body.send and made.head == DECISION:
+        send_on(document, str(made.value))
+    return wire(made), 201
 
 
 def correct(document: Document, head: str, value: str) -> Correction:
@@ -85,6 +92,32 @@ def correct(document: Document, head: str, value: str) -> Correction:
     if fixed and value not in fixed:
         raise InvalidRequest("That is none of this label's answers.")
     return parts().ledger.corrections.add(document.id, head, value, viewer())
+
+
+def send_on(document: Document, queue: str) -> tuple[str, ...]:
+    """Owe a document to where the rules send a queue that a person chose; return the names.
+
+    Nowhere while the queue is only watched, and never a mail of ours that came back.
+    """
+    rules = rules_in_force()
+    found = destinations(rules, queue) if rules else ()
+    if not found or (document.envelope or {}).get("ours"):
+        return ()
+    decision = (document.outcome or {}).get("decision") or {}
+    payload = {
+        "queue": queue,
+        "priority": decision.get("priority"),
+        "due": decision.get("due"),
+        "tags": decision.get("tags") or [],
+        "reason": f"Chosen by {viewer().actor}.",
+        "rule": None,
+        "rules_version": rules.version if rules else None,
+        "model": None,
+        "confidence": 1.0,
+    }
+    made = parts().ledger.deliveries.owe(document.id, found, payload, viewer())
+    parts().client.ring("delivery")
+    return tuple(one.connector for one in made)
 
 
 def answers(document: Document) -> dict[str, tuple[str, ...]]:

@@ -269,7 +269,7 @@ def examples(
 
     `kind` is a document kind or a trained model. Corrections of the head count; the queue that
     people chose, on a page or by a folder, counts too where the head is `decision`, or the only
-    one of a trained model. `head` None: `queue`, `team` or `sentiment`, whichever the documents have.
+    one of a trained model. `head` None: `queue`, `team` or `sentiment`, whichever there is.
     """
     documents = read_before(ledger, viewer, limit=_MOST_EXAMPLES, kind=kind, attachments=False)
     heads = list(dict.fromkeys(name for one in documents for name in one.labels()))

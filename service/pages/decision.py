@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 
 from ledger import Document
 from ledger.corrections import DECISION
+from routing.rules import destinations
 from service import access, corrections
 from service.access import viewer
 from service.pages.deliveries import shown as shown_delivery
@@ -28,6 +29,10 @@ def correct(document_id: str) -> ResponseReturnValue:
     value = request.form.get("other", "").strip() or request.form.get("value", "")
     made = corrections.correct(document, head, value)
     flash(f"Kept: {words_of(made.head)} is {made.value}. Reports and training count it.")
+    if head == DECISION and request.form.get("send") == "yes":
+        sent = corrections.send_on(document, str(made.value))
+        nowhere = "Nothing is sent: that queue is only watched, or sent nowhere, or on its way."
+        flash(f"On its way to {', '.join(sent)}." if sent else nowhere)
     return redirect(url_for("document_page.show", document_id=document.id, _anchor="decision"), 303)
 
 
@@ -43,14 +48,16 @@ def shown(document: Document) -> dict[str, Any]:
     for one in said:
         newest.setdefault(one.head, one)
     found = parts().ledger.deliveries.list(viewer(), document_id=document.id)
+    rules, answers = rules_in_force(), corrections.answers(document)
     return {
         "decision": (document.outcome or {}).get("decision"),
         "corrections": said,
         "corrected": newest,
-        "answers": corrections.answers(document),
+        "answers": answers,
         "deliveries": [shown_delivery(one) for one in found],
         "folder": folder_of(document),
         "head_words": words_of,
+        "sends": bool(rules and any(destinations(rules, q) for q in answers.get(DECISION, ()))),
         "kinds": parts().client.kinds(),
     }
 

@@ -73,6 +73,27 @@ def test_a_person_corrects_on_the_page(person: Person, ledger: Ledger, folder: P
     assert not ledger.documents.get(document_id, Viewer()).needs_review
 
 
+def test_what_a_person_decides_is_sent_on_where_they_ask_for_it(
+    person: Person, ledger: Ledger, folder: Path
+) -> None:
+    """Triage is no dead end: who chooses the queue can let it go where that queue goes, once."""
+    document_id = mail(ledger, folder, confidence=0.5)
+    path = f"/documents/{document_id}/correct"
+    person.post(path, head="decision", value="billing")
+    assert ledger.deliveries.list(Viewer()) == []
+    for _ in range(2):  # a second click owes nothing more
+        person.post(path, head="decision", value="billing", send="yes")
+    (delivery,) = ledger.deliveries.list(Viewer())
+    assert (delivery.connector, delivery.payload["queue"]) == ("hook", "billing")
+    assert delivery.payload["reason"] == "Chosen by token:test."
+    person.post(path, head="decision", value="sales", send="yes")  # which is sent nowhere
+    (folder / "rules.toml").write_text(RULES + "\n[shadow]\non = true\n")
+    other = mail(ledger, folder, confidence=0.5)
+    person.post(f"/documents/{other}/correct", head="decision", value="billing", send="yes")
+    assert "Nothing is sent" in person.client.get("/").text
+    assert len(ledger.deliveries.list(Viewer())) == 1
+
+
 def test_corrections_over_the_api(api: Api, other_api: Api, ledger: Ledger, folder: Path) -> None:
     """A helpdesk in which an agent moves the ticket says so by itself."""
     document_id = mail(ledger, folder)
