@@ -11,6 +11,7 @@ from ledger.deliveries import Delivery
 from ledger.document import Document, Page
 from ledger.jobs import Job
 from ledger.ledger import Ledger, open_ledger
+from ledger.models import Model
 from ledger.owed import Owed
 from ledger.results import Finished, Result
 from ledger.tokens import Token
@@ -26,6 +27,7 @@ __all__ = [
     "Finished",
     "Job",
     "Ledger",
+    "Model",
     "Owed",
     "Page",
     "Result",

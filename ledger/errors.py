@@ -11,6 +11,7 @@ LedgerError
 ├── IdempotencyConflict   the same key came before with another body or kind
 ├── TooMuchOwed           so much waits that nothing more is taken for now
 ├── InvalidToken          unknown, expired or revoked
+├── NameTaken             the model's name belongs to another workspace, or the version is there
 ├── Forbidden             the viewer's scopes do not cover this
 ├── BodyMissing           the original's bytes are gone from the file store
 │   └── BodyDamaged       its bytes are not the ones that were stored
@@ -92,6 +93,12 @@ class InvalidToken(LedgerError):
     """The token is unknown, expired or revoked; which of them is not said."""
 
     code = "invalid_token"
+
+
+class NameTaken(LedgerError):
+    """Another workspace has a model of this name, or this version is kept already."""
+
+    code = "name_taken"
 
 
 class Forbidden(LedgerError):

@@ -29,6 +29,7 @@ from ledger.errors import (
     NotRetryable,
     TooMuchOwed,
 )
+from ledger.models import insert_model
 from ledger.originals import Originals
 from ledger.schema import alerts, job_outputs, jobs
 from ledger.viewer import Viewer, visible
@@ -313,8 +314,11 @@ class Jobs:
         result: dict[str, Any],
         outputs: Mapping[str, str],
         found: Iterable[Mapping[str, Any]] = (),
+        model: Mapping[str, Any] | None = None,
     ) -> bool:
         """End a job: what it leaves, by name and sha256, and the alerts that it `found`.
+
+        A trained `model` has a name, a version and facts, and the output `model.tar`.
 
         In one transaction. False when the lease was lost or the job was cancelled: nothing
         changes then, so finishing twice is harmless.
@@ -333,6 +337,10 @@ class Jobs:
             new = [alert_row(row.workspace, one, now, job_id=row.id) for one in found]
             if new:
                 connection.execute(insert(alerts), new)
+            if model is not None:
+                kept = {"workspace": row.workspace, "actor": row.actor, **model}
+                kept |= {"sha256": outputs["model.tar"], "size": sizes["model.tar"]}
+                insert_model(connection, self._database, kept)
             ended = {"state": "done", "finished_at": now, "result": result, "error": None}
             self._set(connection, row.id, free_at=None, holder=None, **ended)
         return True

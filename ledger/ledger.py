@@ -89,7 +89,7 @@ class Ledger:
         self.deliveries = Deliveries(database)
         self.corrections = Corrections(database)
         self.mailboxes = Mailboxes(database)
-        self.models = Models(database)
+        self.models = Models(database, originals)
         self.rulebook = Rulebook(database)
         self._originals = originals
 

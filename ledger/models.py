@@ -1,18 +1,35 @@
-"""Which version of each model is active, and every decision that made it so."""
+"""Trained models, which version of each is active, and every decision that made it so."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
 from ledger import audit
 from ledger.columns import clean, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import NotFound
-from ledger.schema import promotions
-from ledger.viewer import Viewer
+from ledger.errors import NameTaken, NotFound
+from ledger.originals import Originals
+from ledger.schema import models, promotions
+from ledger.viewer import Viewer, visible
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A version of a trained model: a file of the store, and what its config says of it."""
+
+    name: str
+    version: str
+    workspace: str
+    actor: str
+    sha256: str
+    size: int
+    facts: dict[str, Any]
+    created_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +45,87 @@ class Promotion:
 
 
 class Models:
-    """Models belong to the installation: workers read the same for every workspace."""
+    """Which version is active is the installation's; what a model learned from is a workspace's.
 
-    def __init__(self, database: Database) -> None:
+    A name belongs to the workspace that first trained it: others neither see nor use it.
+    """
+
+    def __init__(self, database: Database, originals: Originals) -> None:
         self._database = database
+        self._originals = originals
+
+    def keep(
+        self,
+        viewer: Viewer,
+        *,
+        name: str,
+        version: str,
+        sha256: str,
+        size: int,
+        facts: Mapping[str, Any],
+    ) -> Model:
+        """Remember a version, packed in a stored file; twice the same is once.
+
+        Raises NameTaken when the name is another workspace's or the version another file's.
+        """
+        viewer.require("write")
+        with self._database.writing() as connection:
+            self._originals.name(connection, sha256)
+            row = {
+                "workspace": viewer.workspace,
+                "actor": clean(viewer.actor),
+                "name": name,
+                "version": version,
+                "sha256": sha256,
+                "size": size,
+                "facts": dict(facts),
+            }
+            return insert_model(connection, self._database, row)
+
+    def trained(self, viewer: Viewer, name: str | None = None) -> list[Model]:
+        """Return the workspace's trained models, by name, the newest version first."""
+        viewer.require("read")
+        query = select(models).where(visible(models, viewer))
+        if name is not None:
+            query = query.where(models.c.name == clean(name))
+        with self._database.reading() as connection:
+            found = [Model(**row._mapping) for row in connection.execute(query)]
+        return sorted(found, key=lambda model: (model.name, -number_of(model.version)))
+
+    def get(self, name: str, version: str, viewer: Viewer) -> Model:
+        """Return one version; raises NotFound."""
+        found = [model for model in self.trained(viewer, name) if model.version == version]
+        if not found:
+            raise NotFound(f"there is no version {version!r} of a model {name!r}")
+        return found[0]
+
+    def usable(self, viewer: Viewer) -> tuple[str, ...]:
+        """Return the names of the workspace's own models that have an active version."""
+        names = {model.name for model in self.trained(viewer)}
+        return tuple(name for name in sorted(names) if self.active(name) is not None)
+
+    def is_free(self, name: str, viewer: Viewer) -> bool:
+        """Say whether the viewer may train under a name: theirs, or nobody's."""
+        query = select(models.c.workspace).where(models.c.name == clean(name)).limit(1)
+        with self._database.reading() as connection:
+            owner = connection.execute(query).scalar()
+        return owner is None or owner == viewer.workspace
+
+    def next_version(self, name: str) -> str:
+        """Return the version after the newest that is kept."""
+        query = select(models.c.version).where(models.c.name == clean(name))
+        with self._database.reading() as connection:
+            kept = [number_of(version) for version in connection.execute(query).scalars()]
+        return str(max(kept, default=0) + 1)
+
+    def file_of(self, name: str, version: str) -> str | None:
+        """Return the sha256 of a version's file, or None: it is not kept here. For workers."""
+        query = select(models.c.sha256).where(
+            models.c.name == clean(name), models.c.version == clean(version)
+        )
+        with self._database.reading() as connection:
+            sha256: str | None = connection.execute(query).scalar()
+        return sha256
 
     def promote(self, name: str, version: str, viewer: Viewer) -> Promotion:
         """Make `version` active; an admin of the default workspace may."""
@@ -101,6 +195,35 @@ class Models:
         columns = [promotions.c[field] for field in Promotion.__dataclass_fields__]
         query = select(*columns).where(promotions.c.name == clean(name)).order_by(promotions.c.id)
         return [Promotion(**row._mapping) for row in connection.execute(query)]
+
+
+def number_of(version: str) -> int:
+    """Return a version as a number; versions are whole numbers, 0 stands for anything else."""
+    return int(version) if version.isascii() and version.isdigit() else 0
+
+
+def insert_model(connection: Connection, database: Database, row: Mapping[str, Any]) -> Model:
+    """Insert a model, `row` being all but the time, in a transaction that named its file.
+
+    Raises NameTaken.
+    """
+    name = str(row["name"])
+    database.lock_name(connection, f"model {name}")
+    kept = connection.execute(select(models).where(models.c.name == name)).all()
+    if any(one.workspace != row["workspace"] for one in kept):
+        raise NameTaken(f"the name {name!r} is taken; choose another")
+    for one in kept:
+        if one.version == row["version"]:
+            if one.sha256 == row["sha256"]:
+                return Model(**one._mapping)
+            raise NameTaken(f"version {one.version} of {name!r} is another model; train again")
+    now = database.now()
+    model = Model(**{**row, "created_at": to_datetime(now)})
+    connection.execute(insert(models), vars(model))
+    viewer = Viewer(workspace=model.workspace, actor=model.actor)
+    detail = {"model": name, "version": model.version}
+    audit.record(connection, now, viewer, "model kept", detail=detail)
+    return model
 
 
 def _stack(decisions: list[Promotion]) -> list[str]:

@@ -18,7 +18,7 @@ from ledger.columns import SECOND, to_microseconds
 from ledger.database import Database, chunks
 from ledger.errors import BodyMissing
 from ledger.files import Files
-from ledger.schema import batch_chunks, batches, bodies, documents, job_outputs, jobs
+from ledger.schema import batch_chunks, batches, bodies, documents, job_outputs, jobs, models
 
 ORPHAN_SECONDS = 3600.0  # an accept in flight is never this old
 
@@ -140,6 +140,7 @@ _NAMES: tuple[tuple[Any, ColumnElement[bool]], ...] = (
     (batch_chunks.c.output_sha256, _NEEDED),
     (jobs.c.input_sha256, true()),
     (job_outputs.c.sha256, true()),
+    (models.c.sha256, true()),
 )
 
 

@@ -210,6 +210,21 @@ promotions = Table(
 )
 Index("ix_promotions_name_id", promotions.c.name, promotions.c.id)
 
+# A version of a trained model, packed in one file of the store
+models = Table(
+    "models",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),  # whose name it is, and who may see it
+    Column("actor", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("facts", Json, nullable=False),  # heads, scores, data and licence, as its config has
+    Column("created_at", Instant, nullable=False),
+)
+Index("ix_models_sha256", models.c.sha256)
+
 audit = Table(
     "audit",
     metadata,

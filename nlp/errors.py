@@ -9,6 +9,7 @@ ReadingError
 │   └── UnknownLabel   it has labels that the model does not have
 ├── NotEnoughData      too few examples to learn from
 ├── NameTaken          a model of ours has that name
+├── BadParcel          a packed model is damaged, or is none
 ├── VectorsError       a file of word vectors cannot be read
 ├── TeacherMissing     the sentence encoder is not installed
 ├── Unfinished         the time given to a teacher ran out; the same call goes on from there
@@ -70,6 +71,12 @@ class NameTaken(ReadingError):
     """A shipped model has that name; a model of one's own needs another."""
 
     code = "name_taken"
+
+
+class BadParcel(ReadingError):
+    """A packed model is damaged, or is no model."""
+
+    code = "bad_parcel"
 
 
 class VectorsError(ReadingError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import zlib
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ import polars as pl
 from nlp.errors import BadFile, NoSuchField
 
 ENDINGS = (".jsonl", ".jsonl.gz", ".csv", ".parquet")
+FIRST_ROWS = 100  # of JSON lines, that say which fields there are
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,27 @@ def read_columns(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:
     raise BadFile(f"{path.name}: a file must end in {', '.join(ENDINGS)}")
 
 
+def column_names(path: Path) -> list[str]:
+    """Return the names of a file's columns, in its order. Raises BadFile."""
+    if not path.is_file():
+        raise BadFile(f"there is no file {path}")
+    if path.name.endswith((".jsonl", ".jsonl.gz")):
+        return list(dict.fromkeys(name for row in first_rows(path, FIRST_ROWS) for name in row))
+    try:
+        if path.suffix == ".csv":
+            return pl.read_csv(path, infer_schema_length=0, n_rows=1).columns
+        if path.suffix == ".parquet":
+            return list(pl.read_parquet_schema(path))
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+    raise BadFile(f"{path.name}: a file must end in {', '.join(ENDINGS)}")
+
+
+def first_rows(path: Path, rows: int) -> list[dict[str, Any]]:
+    """Return the first objects of a file of JSON lines. Raises BadFile."""
+    return list(itertools.islice(_rows(path), rows))
+
+
 def _label(value: Any) -> str:
     if isinstance(value, str):
         return value.strip()
@@ -118,6 +141,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise BadFile(f"{path.name}, line {number}: not JSON in UTF-8 ({error})") from error
 
 
+def _unreadable(path: Path, error: Exception) -> BadFile:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
+    return BadFile(f"{path.name} cannot be read: {reason}")
+
+
 def _frame_columns(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:
     try:
         if path.suffix == ".csv":
@@ -126,8 +154,7 @@ def _frame_columns(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:
         else:
             frame = pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "it is damaged"
-        raise BadFile(f"{path.name} cannot be read: {reason}") from error
+        raise _unreadable(path, error) from error
     for field in fields:
         if field not in frame.columns:
             known = ", ".join(sorted(frame.columns))

@@ -6,6 +6,7 @@ called in; `nlp.training_process` gives it one of its own with a limit on memory
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,8 @@ from sequence.device import choose_device
 from sequence.training import Progress
 
 Said = Callable[[dict[str, Any]], None]
+TOLD_SECONDS = 0.2
+SHOWN = ("epoch", "loss", "dev_accuracy", "dev_loss")  # of an epoch, while training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,7 @@ class Job:
     label: str = "label"
     vectors: Path | None = None
     device: str = "auto"
+    least_version: int = 1  # where versions are also kept elsewhere
     recipe: Recipe = field(default_factory=Recipe)
 
     def to_json(self) -> dict[str, Any]:
@@ -82,7 +86,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
     VectorsError before anything is trained.
     """
     tell: Said = said or (lambda _: None)
-    version = next_version(job.name, job.models_dir)
+    version = next_version(job.name, job.models_dir, least=job.least_version)
     train_table, dev_table = _tables(job)
     warnings = check_enough([v for v in train_table.labels if v != job.recipe.out_of_scope])
     warnings += _scope_warnings(train_table, dev_table, job.recipe.out_of_scope)
@@ -115,7 +119,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
             heads=heads,
             device=choose_device(job.device),
             checkpoint=checkpoint,
-            on_step=lambda progress: tell(_step(progress)),
+            on_step=_Steps(tell),
         )
     finally:
         checkpoint.unlink(missing_ok=True)
@@ -123,15 +127,36 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
     return Result(folder, version, figures, tuple(warnings), lesson.way)
 
 
-def _step(progress: Progress) -> dict[str, Any]:
-    return {
-        "epoch": progress.epoch,
-        "epochs": progress.epochs,
-        "step": progress.step,
-        "steps": progress.steps,
-        "loss": round(progress.loss, 4),
-        "best": progress.best,
-    }
+class _Steps:
+    """Tells of a training's steps, some a second: where it is, its curve, the time left."""
+
+    def __init__(self, tell: Said) -> None:
+        self._tell = tell
+        self._began = time.monotonic()
+        self._told = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.step < progress.steps and now - self._told < TOLD_SECONDS:
+            return
+        self._told = now
+        done = (progress.epoch - 1 + progress.step / progress.steps) / progress.epochs
+        self._tell(
+            {
+                "epoch": progress.epoch,
+                "epochs": progress.epochs,
+                "step": progress.step,
+                "steps": progress.steps,
+                "loss": round(progress.loss, 4),
+                "best": progress.best,
+                "curve": [
+                    {name: round(value, 4) for name, value in entry.items() if name in SHOWN}
+                    for entry in progress.epochs_done
+                ],
+                # at most: dev may end it before
+                "seconds_left": round((now - self._began) * (1 - done) / done, 1),
+            }
+        )
 
 
 def _tables(job: Job) -> tuple[Table, Table]:

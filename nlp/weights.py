@@ -49,8 +49,8 @@ def versions(name: str, models_dir: Path | None) -> list[str]:
     return sorted(found, key=int)
 
 
-def next_version(name: str, models_dir: Path) -> str:
-    """Return the version that a training of this name would make; checks the name.
+def next_version(name: str, models_dir: Path, *, least: int = 1) -> str:
+    """Return the version that a training of this name would make, `least` or after the newest.
 
     Raises NameTaken for a shipped model's name or a document kind's.
     """
@@ -61,7 +61,7 @@ def next_version(name: str, models_dir: Path) -> str:
     if name in shipped_names() or name in kinds.names():
         raise NameTaken(f"{name!r} is a shipped model: choose another name")
     taken = versions(name, models_dir)
-    return str(int(taken[-1]) + 1) if taken else "1"
+    return str(max(least, int(taken[-1]) + 1 if taken else 1))
 
 
 def find(model: str, models_dir: Path | None = None, version: str | None = None) -> Path:

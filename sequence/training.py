@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, Protocol, TypeVar
@@ -72,6 +72,7 @@ class Progress:
     steps: int
     loss: float
     best: float | None
+    epochs_done: Sequence[Mapping[str, float]] = ()  # what each said of itself: loss, dev's scores
 
 
 @dataclass
@@ -169,8 +170,9 @@ class _Run(Generic[Batch]):
             loss = self._step(batch)
             total += loss
             if on_step is not None:
-                best = self.history.best_score
-                on_step(Progress(number + 1, self.settings.epochs, i + 1, len(batches), loss, best))
+                best, past = self.history.best_score, self.history.epochs
+                at = number + 1, self.settings.epochs, i + 1, len(batches)
+                on_step(Progress(*at, loss, best, past))
         trained = time.perf_counter()
         self._look_at_dev(
             {

@@ -131,6 +131,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_cancellable": (409, "It cannot be cancelled now"),
     "not_pausable": (409, "The batch cannot be paused now"),
     "not_resumable": (409, "The batch cannot be resumed now"),
+    "name_taken": (409, "A model has that name already"),
     "rules_changed": (409, "The rules were changed meanwhile"),
     "rules_not_writable": (409, "The rules' file cannot be used here"),
     "body_missing": (410, "The original is gone from the file store"),

@@ -20,7 +20,7 @@ from intake import Limits
 from ledger import Ledger
 from ledger.errors import LedgerError
 from settings import Settings
-from workers import devices, doorbell
+from workers import devices, doorbell, trained
 from workers.addresses import models_folder, open_ledger
 from workers.process import Identity, identify
 from workers.reading import Readers
@@ -118,6 +118,9 @@ class Context:
                 characters=settings.text_characters,
             ),
             active=self._active,
+            fetch=lambda name, version: trained.fetch(
+                self.ledger, name, version, models_folder(settings)
+            ),
             device=lambda: devices.device_of_child(settings.device, self.slot),
             threads=settings.threads,
             batch_seconds=settings.task_seconds,

@@ -216,13 +216,14 @@ class Running:
             try:
                 if "result" in self._answer:
                     result = dict(self._answer["result"])
-                    found = result.pop("alerts", [])
+                    found, model = result.pop("alerts", []), result.pop("model", None)
                     jobs.finish(
                         job.id,
                         holder=self._holder,
                         result=result,
                         outputs=self._keep(folder),
                         found=found,
+                        model=model,
                     )
                 elif "error" in self._answer:
                     jobs.fail(job.id, holder=self._holder, error=self._answer["error"])

@@ -59,8 +59,8 @@ class Reading(NamedTuple):
 class Readers:
     """The models of one process, and the way through them.
 
-    `active` answers which version of a model is promoted (None: the shipped one); `device` is
-    asked when a model is first loaded.
+    `active` answers which version of a model is promoted (None: the shipped one); `fetch` brings
+    a trained version that this machine may lack; `device` is asked when a model is first loaded.
     """
 
     def __init__(
@@ -69,12 +69,14 @@ class Readers:
         models_dir: Path | None,
         limits: Limits | None = None,
         active: Callable[[str], str | None] = lambda _: None,
+        fetch: Callable[[str, str], None] = lambda *_: None,
         device: Callable[[], str] = lambda: "cpu",
         threads: int = 0,
         batch_seconds: float | None = None,
     ) -> None:
         self._models_dir = models_dir
         self._active = active
+        self._fetch = fetch
         self._device = device
         self._threads = threads
         self._batch_seconds = batch_seconds
@@ -229,6 +231,8 @@ class Readers:
             self._prepare_torch()
             from nlp.reader import load_reader
 
+            if version is not None:
+                self._fetch(kind, version)
             reader = load_reader(
                 kind, models_dir=self._models_dir, version=version, device=self._device()
             )

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import Batch, Document, Finished, Job, Ledger, Viewer
+from ledger import Batch, Document, Finished, Job, Ledger, Model, Viewer
 from ledger.errors import LedgerError, NotFound
 from tests.ledger.conftest import OUTCOME, claim
 
@@ -53,6 +53,9 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     ),
     "deliveries.replay": lambda ledger, viewer, _, delivery: ledger.deliveries.replay(
         delivery, viewer
+    ),
+    "deliveries.owe": lambda ledger, viewer, document, _: ledger.deliveries.owe(
+        document.id, ["hook"], {}, viewer
     ),
     "deliveries.hold": lambda ledger, viewer, _, delivery: ledger.deliveries.hold(delivery, viewer),
     "deliveries.cancel": lambda ledger, viewer, _, delivery: ledger.deliveries.cancel(
@@ -109,6 +112,11 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "tokens.revoke": lambda ledger, viewer, *_: ledger.tokens.revoke(
         ledger.tokens.list(Viewer("ours"))[0].id, viewer
     ),
+    "models.keep": lambda ledger, viewer, *_: keep_model(ledger, viewer),
+    "models.trained": lambda ledger, viewer, *_: ledger.models.trained(viewer),
+    "models.get": lambda ledger, viewer, *_: ledger.models.get("m", "1", viewer),
+    "models.usable": lambda ledger, viewer, *_: ledger.models.usable(viewer),
+    "models.is_free": lambda ledger, viewer, *_: ledger.models.is_free("m", viewer),
     "models.promote": lambda ledger, viewer, *_: ledger.models.promote("m", "2", viewer),
     "models.rollback": lambda ledger, viewer, *_: ledger.models.rollback("m", viewer),
 }
@@ -151,6 +159,13 @@ def our_rules(ledger: Ledger) -> str:
     return ledger.rulebook.keep(SECRET, "1", "edited", Viewer()).id
 
 
+def keep_model(ledger: Ledger, viewer: Viewer) -> Model:
+    """Keep a model under the name that is ours."""
+    sha256 = ledger.files.put(SECRET.encode())
+    given = {"sha256": sha256, "size": len(SECRET), "facts": {"labels": [SECRET]}}
+    return ledger.models.keep(viewer, name="m", version="1", **given)  # type: ignore[arg-type]
+
+
 def our_batch(ledger: Ledger) -> str:
     """Return the id of the batch that `ours` handed in."""
     (batch,) = ledger.batches.list(Viewer("ours")).items
@@ -175,6 +190,7 @@ def ours(ledger: Ledger, viewer: Viewer) -> Document:
     ledger.owed.finish([finished], holder="worker")
     ledger.corrections.add(document.id, "team", SECRET, viewer)
     ledger.tokens.issue(viewer, name=SECRET, scopes=["read"])
+    keep_model(ledger, viewer)
     ledger.models.promote("m", "1", Viewer())
     hand_in(ledger, viewer)
     job = add_job(ledger, viewer)

@@ -3,7 +3,8 @@
 A module has `run(job, input_path, folder, told)`: it does the work of one job in a process of its
 own, says how far it is with `told({...})`, leaves what is to be kept as files in `folder`, and
 returns its result, a plain JSON object. An exception with a `code` is the owner's answer (a
-file that cannot be read); any other is our own fault. `alerts` in a result are kept as such.
+file that cannot be read); any other is our own fault. `alerts` in a result are kept as such,
+a trained `model` (name, version, facts; the output `model.tar`) among the models.
 `names()` and `find()` import nothing heavy.
 """
 
