@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import random
 import sqlite3
 import threading
 import time
@@ -25,6 +26,8 @@ from ledger.columns import SECOND
 from ledger.errors import LedgerBusy, LedgerUnreachable, StorageFull
 
 BUSY_SECONDS = 30  # how long a writer waits for SQLite's lock
+# SQLite's own way of waiting sleeps up to 100 ms at a time, and whoever came last may be first
+LOOK_SECONDS = (0.0005, 0.004)
 CHECKPOINT_PAGES = 4_000  # of SQLite's log, 16 MB: a document touches some fifteen
 IN_CHUNK = 500  # values in one IN (...): SQLite bounds a statement's variables
 FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -45,6 +48,7 @@ class Database:
         self._offset = 0.0  # what PostgreSQL's clock is ahead of ours
         self._engine: Engine | None = None
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         _databases.add(self)
 
     @property
@@ -75,12 +79,26 @@ class Database:
         Not `durable`: a power cut may undo it (a crash of ours may not), and nobody waits for
         the disk. For leases and pulses, which mean nothing after a power cut.
         """
-        with self.engine.connect() as connection:
+        with self._turn_to_write(), self.engine.connect() as connection:
             connection.execution_options(ledger_writes=True, ledger_durable=durable)
             with connection.begin():
                 if not durable and not self.is_sqlite:
                     connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
                 yield connection
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """Let one thread of this process at a time ask for SQLite's lock: the others sleep."""
+        if not self.is_sqlite:
+            yield
+            return
+        turn = self._turn
+        if not turn.acquire(timeout=BUSY_SECONDS):
+            raise LedgerBusy("another writer holds the database; try again")
+        try:
+            yield
+        finally:
+            turn.release()
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -163,6 +181,7 @@ class Database:
 
     def _forget(self) -> None:
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         if self._engine is not None:
             _inherited.append(self._engine)
             self._engine.dispose(close=False)
@@ -195,7 +214,28 @@ def _begin_sqlite(connection: Connection) -> None:
     # Under WAL a durable commit also writes out whatever undurable ones came before it
     level = "FULL" if options.get("ledger_durable", True) else "NORMAL"
     connection.exec_driver_sql(f"PRAGMA synchronous={level}")
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    _wait_to_write(connection)
+
+
+def _wait_to_write(connection: Connection) -> None:
+    """Begin to write as soon as no other process does; raises LedgerBusy after long."""
+    driver: Any = connection.connection.driver_connection
+    pause, longest = LOOK_SECONDS
+    until = time.monotonic() + BUSY_SECONDS
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        while time.monotonic() < until:
+            try:
+                driver.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    break
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(longest, 1.5 * pause)
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # whose error is told as one of ours
+    finally:
+        driver.execute(f"PRAGMA busy_timeout={BUSY_SECONDS * 1000}")
 
 
 def _translate(context: ExceptionContext) -> None:

@@ -32,7 +32,7 @@ TURN_SECONDS = {"interactive": 3.0}
 BATCH_SECONDS = {"interactive": 0.5}
 OTHER_SECONDS = (5.0, 2.0)
 PULSE_PAUSE_SECONDS = 1.0
-_FIRST_CHARACTERS = 50_000  # of a first batch: nothing is known yet
+_FIRST_CHARACTERS = 100_000  # of a first batch: nothing is known yet
 _LEAST_CHARACTERS = 10_000
 # A commit that the ledger cannot take now (disk full, another writer) is tried again so often
 COMMIT_PAUSES = (0.2, 0.5, 1, 2, 5, 5, 10, 10)
@@ -67,9 +67,10 @@ class Pace:
 
 
 class Desk:
-    """One queue's work in one process."""
+    """One queue's work in one process; it rings for others to help unless told not to."""
 
-    def __init__(self, app: Celery, context: Context, queue: str) -> None:
+    def __init__(self, app: Celery, context: Context, queue: str, *, rings: bool = True) -> None:
+        self._rings = rings
         self._app = app
         self._context = context
         self._queue = queue
@@ -92,13 +93,16 @@ class Desk:
             # The scheduler rings again; what was claimed lapses and is taken up.
             log.error("ledger_unavailable", queue=self._queue, reason=error.code)
 
+    def once(self) -> bool:
+        """Take one batch and do it; return whether there was any."""
+        claimed = self._claim()
+        if claimed:
+            self._do(claimed)
+        return bool(claimed)
+
     def _take_turn(self) -> None:
         until = time.monotonic() + self._turn_seconds
-        while not self._context.stopping:
-            claimed = self._claim()
-            if not claimed:
-                break
-            self._do(claimed)
+        while not self._context.stopping and self.once():
             if time.monotonic() > until:
                 if self._outstanding():
                     self._context.ring(self._app, self._queue)
@@ -109,16 +113,21 @@ class Desk:
 
     def _claim(self) -> list[Owed]:
         settings = self._settings
+        characters = self._pace.characters()
         claimed = self._context.ledger.owed.claim(
             self._queue,
             holder=self._context.holder,
             items=settings.batch_items,
-            characters=self._pace.characters(),
+            characters=characters,
             lease_seconds=settings.lease_seconds,
             attempts_allowed=settings.attempts,
         )
-        # Before reading: the next idle worker, here or elsewhere, takes its share at once.
-        if claimed and self._outstanding():
+        # Before reading: the next idle worker, here or elsewhere, takes its share at once. A claim
+        # that is far from full took all there was, and nobody waits while we look.
+        size = sum(row.size for row in claimed)
+        full = len(claimed) >= settings.batch_items or 2 * size >= characters
+        alone = len(claimed) == 1 and claimed[0].attempts > 1
+        if self._rings and (full or alone) and self._outstanding():
             self._context.ring(self._app, self._queue)
         return claimed
 
