@@ -32,6 +32,7 @@ from timeseries.panel import Panel
 HORIZON = 28
 SINGLE = 400  # transactions sent alone, for the p95
 BATCH = 2000
+PAIRS = 2000  # series and origins that each encoder reads in an epoch
 
 
 class Clock:
@@ -53,11 +54,16 @@ def sales_panel(stores: int, items: int, days: int) -> Panel:
     return panel.build_panel(history, roles.recognise(history))[0]
 
 
-def questions(whole: Panel) -> tuple[Scale, Rows, Prepared, Rows, Prepared]:
-    """Return training rows and the rows of the last month, prepared."""
+def questions(
+    whole: Panel, pairs: int | None = None
+) -> tuple[Scale, Rows, Prepared, Rows, Prepared]:
+    """Return training rows and the rows of the last month, prepared.
+
+    With `pairs`, rows of so many pairs of a series and an origin, whole: what a network reads.
+    """
     origin, ask = whole.last - HORIZON, Ask(HORIZON)
     scale = Scale(whole, "percentage", whole.last, choose_until=origin)
-    rows = training_rows(whole, origin, ask, limit=60_000, seed=0)
+    rows = training_rows(whole, origin, ask, limit=60_000, seed=0, pairs=pairs)
     test = rows_at(whole, [origin], ask)
     return scale, rows, scale.prepare(rows), test, scale.prepare(test)
 
@@ -144,7 +150,7 @@ def speed_of_fraud() -> dict[str, Any]:
 def encoders() -> list[dict[str, Any]]:
     """Return one line an encoder and length of the past: error and training time."""
     whole = sales_panel(40, 4, 540)
-    scale, rows, prepared, test, asked = questions(whole)
+    scale, rows, prepared, test, asked = questions(whole, PAIRS)
     sales = whole.y[rows.series, rows.moment]
     lines = []
     for past in (14, 56, 112):
@@ -160,6 +166,7 @@ def encoders() -> list[dict[str, Any]]:
                     "past": past,
                     "mape": mape(whole, test, found),
                     "training_seconds": seconds,
+                    "pairs_per_second": PAIRS * settings.epochs / seconds,
                     "parameters": sum(p.numel() for p in network.parameters()),
                 }
             )

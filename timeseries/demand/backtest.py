@@ -50,7 +50,8 @@ def season_origin(panel: Panel, settings: DemandSettings) -> list[int]:
     if not year or settings.gap + settings.horizon > year:
         return []
     origin = last - year
-    return [origin] if origin >= max(8, last // 3) else []
+    # models that have not seen a year would answer, and err, otherwise than today's
+    return [origin] if origin >= year else []
 
 
 @dataclass

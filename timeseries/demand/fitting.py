@@ -1,8 +1,9 @@
 """Fitting demand: every method runs in the same backtest, the winner or a blend answers.
 
-The last rounds of the history are held back; global models are fitted on what is before them
-and asked at each round's origin. That chooses the blend and how wide the intervals are. Then the
-global models that take part are fitted again on everything.
+The last rounds of the history are held back, and where it is long enough one of the same season
+a year ago; global models are fitted on what is before them and asked at each round's origin. That
+chooses the blend and how wide the intervals are. Then the global models that take part are fitted
+again on everything.
 """
 
 from __future__ import annotations
