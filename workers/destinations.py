@@ -91,6 +91,8 @@ class Destinations:
 
 def _plain(value: Any) -> Any:
     """Return a setting's value; `{ env = "NAME" }` stands for an environment variable's."""
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     if isinstance(value, Mapping) and set(value) == {"env"}:
         name = str(value["env"])
         if name not in os.environ:

@@ -206,6 +206,8 @@ def test_destinations_can_change_and_take_secrets_from_the_environment(
     (delivery,) = all_of(mailroom)
     assert delivery.log[0]["code"] == "bad_settings"
     table = webhook(receiver).replace("url = ", 'url = { env = "HOOK_ADDRESS" } #')
+    table = table.replace("secrets = ", 'secrets = [{ env = "HOOK_SECRET" }] #')
+    monkeypatch.setenv("HOOK_SECRET", "whsec_" + base64.b64encode(b"s" * 32).decode())
     destinations(mailroom, table)
     for state, address in (("failed", None), ("done", f"{receiver.url}/hook")):
         if address:
