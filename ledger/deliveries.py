@@ -175,6 +175,19 @@ class Deliveries:
             made = select(deliveries).where(deliveries.c.id.in_([row["id"] for row in rows]))
             return [_from_row(row) for row in connection.execute(made)]
 
+    def hold_back(self, delivery_id: str, entry: dict[str, Any], *, holder: str) -> bool:
+        """Hold a delivery that a worker has and must not make now; this attempt is not counted.
+
+        False when the lease was lost; nothing changes then.
+        """
+        with self._database.writing() as connection:
+            row = self._held(connection, delivery_id, holder)
+            if row is None:
+                return False
+            values = {"state": "held", "free_at": None, "holder": None}
+            self._update(connection, row, values | {"attempts": row.attempts - 1}, entry)
+        return True
+
     def get(self, delivery_id: str, viewer: Viewer) -> Delivery:
         """Return one delivery; raises NotFound."""
         viewer.require("read")

@@ -57,6 +57,11 @@ class Decider:
         )
         return evaluate(rules, known)
 
+    def watches(self, queue: str) -> bool:
+        """Say whether a queue is only watched as the rules are now."""
+        rules = self._read()
+        return rules is not None and rules.shadow.watches(queue)
+
     def _read(self) -> Rules | None:
         try:
             state = self._path.stat()

@@ -22,6 +22,7 @@ from ledger.errors import LedgerError
 from routing import loops
 from workers.content import content_of
 from workers.context import Context
+from workers.decisions import Decider, rules_path
 from workers.destinations import Destinations, connectors_file
 from workers.loop_key import loop_key
 
@@ -43,6 +44,7 @@ class Courier:
         self._context = context
         self._queue = queue
         self._destinations = Destinations(connectors_file(context.settings))
+        self._decider = Decider(rules_path(context.settings))
         self._key = loop_key(context.settings)
 
     def work(self) -> None:
@@ -68,12 +70,25 @@ class Courier:
             if ledger.deliveries.outstanding():
                 self._context.ring(self._app, self._queue)
             for delivery in claimed:
-                self._deliver(delivery)
+                if not self._hold_back(delivery):
+                    self._deliver(delivery)
             ledger.pulses.beat(self._queue, holder, len(claimed))
             if time.monotonic() > until:
                 if ledger.deliveries.outstanding():
                     self._context.ring(self._app, self._queue)
                 return
+
+    def _hold_back(self, delivery: Delivery) -> bool:
+        """Hold what is owed to a queue that is only watched by now; say whether it was."""
+        payload = delivery.payload if isinstance(delivery.payload, dict) else {}
+        queue = payload.get("queue")
+        if not isinstance(queue, str) or not self._decider.watches(queue):
+            return False
+        message = "The queue is only watched now: switch it on, then release this."
+        entry = {"code": "only_watched", "message": message}
+        holder = self._context.holder
+        self._context.ledger.deliveries.hold_back(delivery.id, entry, holder=holder)
+        return True
 
     def _deliver(self, delivery: Delivery) -> None:
         """Send one and write down what became of it; never raises for the other side's faults."""

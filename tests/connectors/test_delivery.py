@@ -146,6 +146,30 @@ def test_what_waiting_does_not_cure_fails_at_once_and_can_be_replayed(
     assert {d.connector: d.state for d in all_of(mailroom)} == {"hook": "done", "gone": "failed"}
 
 
+def test_a_queue_that_is_only_watched_again_sends_nothing_more(
+    mailroom: Installation, courier: Courier, receiver: Receiver
+) -> None:
+    """Switched back in alarm: what was owed already must not go out in the hours after."""
+    destinations(mailroom, webhook(receiver))
+    rules = mailroom.folder / "rules.toml"
+    rules.write_text("[shadow]\non = true\nlive = ['sales']\n")
+    owe(mailroom, *({"connector": "hook", "payload": {"queue": q}} for q in ("billing", "sales")))
+    courier.work()
+    by_queue = {delivery.payload["queue"]: delivery for delivery in all_of(mailroom)}
+    assert {queue: one.state for queue, one in by_queue.items()} == {
+        "billing": "held",
+        "sales": "done",
+    }
+    held = by_queue["billing"]
+    assert (held.attempts, held.log[0]["code"]) == (0, "only_watched")
+    rules.write_text("[shadow]\non = false\n")
+    courier.work()
+    assert len(receiver.received) == 1  # a person lets it go
+    mailroom.ledger.deliveries.release(held.id, VIEWER)
+    courier.work()
+    assert len(receiver.received) == 2
+
+
 def test_attempts_end(mailroom: Installation, courier: Courier, receiver: Receiver) -> None:
     """A delivery tried for ever is one that nobody ever sees as failed."""
     receiver.answer = lambda _: (500, {}, b"")
