@@ -187,9 +187,10 @@ class Desk:
                 back.append(row.id)
                 continue
             error, transient = reading.error, reading.transient
-            if error is None:
-                error = self._accept_attachments(row, reading)
-                transient = error is not None
+            if not transient:
+                # also of a mail that failed for good: what came with it can be read for itself
+                missed = self._accept_attachments(row, reading)
+                error, transient = missed or error, missed is not None
             if transient and error is not None:
                 later.setdefault(_pause(row.attempts), []).append((row.id, error))
             else:

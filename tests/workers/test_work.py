@@ -261,6 +261,21 @@ def test_attachments_become_documents_of_their_own(running: Installation) -> Non
     assert len(enclosed()) == 2
 
 
+def test_attachments_of_a_mail_that_no_model_reads_are_read(running: Installation) -> None:
+    """What came with a mail is not lost because the mail's own reader is missing."""
+    message = (
+        b"From: a@example.org\r\nSubject: One file\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/mixed; boundary=xx\r\n\r\n"
+        b"--xx\r\nContent-Type: text/plain\r\n\r\nSee the file.\r\n"
+        b"--xx\r\nContent-Type: text/plain\r\n"
+        b"Content-Disposition: attachment; filename=one.txt\r\n\r\nA fine product.\r\n--xx--\r\n"
+    )
+    parent = running.accept(message, kind="nobody-reads-this", name="mail.eml")
+    assert running.finished([parent])[0].state == "failed"
+    (child,) = running.ledger.documents.list(VIEWER, parent_id=parent.id).items
+    assert child.name == "one.txt"
+
+
 def test_pulses_go_through_every_queue(mailroom: Installation) -> None:
     """Alive means consuming: a queue without a worker has no pulse, however many bells ring."""
     mailroom.worker("interactive", "delivery", "celery")
