@@ -13,6 +13,7 @@ from ledger.jobs import Job
 from ledger.ledger import Ledger, open_ledger
 from ledger.models import Model
 from ledger.owed import Owed
+from ledger.payments import Payment
 from ledger.results import Finished, Result
 from ledger.tokens import Token
 from ledger.viewer import Viewer
@@ -30,6 +31,7 @@ __all__ = [
     "Model",
     "Owed",
     "Page",
+    "Payment",
     "Result",
     "Token",
     "Viewer",

@@ -21,6 +21,7 @@ from ledger.mailboxes import Mailboxes
 from ledger.models import Models
 from ledger.originals import ORPHAN_SECONDS, Originals
 from ledger.owed import OwedWork
+from ledger.payments import Payments
 from ledger.pulses import Pulses
 from ledger.rulebook import Rulebook
 from ledger.tokens import Tokens
@@ -83,6 +84,7 @@ class Ledger:
             database, originals, attempts_allowed=attempts_allowed, limit=batches_limit
         )
         self.alerts = Alerts(database)
+        self.payments = Payments(database)
         self.pulses = Pulses(database)
         self.tokens = Tokens(database)
         self.audit = Audit(database)

@@ -23,6 +23,7 @@ from service import (
     pages,
     problems,
     routing,
+    series,
     shadow,
     words,
 )
@@ -75,6 +76,7 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_api(deliveries.bp)
     app.register_api(corrections.bp)
     app.register_api(shadow.bp)
+    app.register_api(series.bp)
     openapi.describe(app)
     app.register_blueprint(health.bp)
     pages.register(app)

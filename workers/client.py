@@ -13,7 +13,7 @@ import time
 import structlog
 from celery import Celery
 
-from workers import doorbell, past, wiring
+from workers import doorbell, first_look, past, wiring
 from workers.addresses import (
     NoAddress,
     broker_url,
@@ -50,6 +50,7 @@ __all__ = [
     "content_of",
     "database_url",
     "files_url",
+    "first_look",
     "labels_of",
     "loop_key",
     "masked",

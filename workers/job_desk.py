@@ -31,6 +31,7 @@ from workers.context import Context
 from workers.jobs.assignment import Assignment
 from workers.leases import Keeper
 from workers.process import die_with_parent
+from workers.traces import where
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +127,7 @@ class Running:
         except LedgerError as error:
             self._put_off({"code": error.code, "message": str(error)})
         except Exception as error:  # a thread's end is seen by nobody: say it, and go on
-            log.error("job_desk_failed", job=self._job.id, reason=type(error).__name__)
+            log.error("job_desk_failed", job=self._job.id, where=where(error))
             self._put_off({"code": "internal_error", "message": "Mailroom made a mistake here."})
         log.info("job_ended", job=self._job.id, seconds=round(time.monotonic() - began, 1))
         self._context.ledger.pulses.beat(self._job.queue, self._holder, 1)

@@ -14,6 +14,7 @@ from ledger.errors import LedgerError, NotFound
 from tests.ledger.conftest import OUTCOME, claim
 
 SECRET = "4711-of-ours"
+PAYMENT = dict.fromkeys(("number", "card", "terminal", "paid_at"), SECRET) | {"amount": 1.0}
 
 # Every method that takes a viewer, and how a stranger would call it on our rows. A method that
 # is not named here fails the test: nobody adds one without saying what a stranger gets.
@@ -102,6 +103,17 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
         our_alert(ledger), "confirmed", viewer
     ),
     "alerts.verdicts": lambda ledger, viewer, *_: ledger.alerts.verdicts(our_alert(ledger), viewer),
+    "payments.accept": lambda ledger, viewer, *_: (
+        ledger.payments.accept([PAYMENT], viewer)[0].repeated
+    ),
+    "payments.label": lambda ledger, viewer, *_: (
+        ledger.payments.label({SECRET: True}, viewer) != [SECRET]
+    ),
+    "payments.get": lambda ledger, viewer, *_: ledger.payments.get(our_payment(ledger), viewer),
+    "payments.get_many": lambda ledger, viewer, *_: ledger.payments.get_many(
+        [our_payment(ledger)], viewer
+    ),
+    "payments.of_card": lambda ledger, viewer, *_: ledger.payments.of_card(SECRET, viewer),
     "audit.list": lambda ledger, viewer, document, _: ledger.audit.list(
         viewer, document_id=document.id
     ),
@@ -154,6 +166,12 @@ def our_alert(ledger: Ledger) -> str:
     return alert.id
 
 
+def our_payment(ledger: Ledger) -> str:
+    """Return the id of the payment that `ours` handed in."""
+    (payment,) = ledger.payments.of_card(SECRET, Viewer("ours"))
+    return payment.id
+
+
 def our_rules(ledger: Ledger) -> str:
     """Return the id of a version of the installation's rules, which are no stranger's."""
     return ledger.rulebook.keep(SECRET, "1", "edited", Viewer()).id
@@ -197,6 +215,7 @@ def ours(ledger: Ledger, viewer: Viewer) -> Document:
     ledger.jobs.claim("series", holder="worker", lease_seconds=60)
     payment = dict.fromkeys(("number", "card", "terminal", "paid_at"), SECRET)
     found = [payment | {"amount": 1.0, "score": 0.9, "reasons": []}]
+    ledger.payments.accept([PAYMENT], viewer)
     output = {"x": ledger.files.put(SECRET.encode())}
     ledger.jobs.finish(job.id, holder="worker", result={}, outputs=output, found=found)
     return ledger.documents.get(document.id, viewer)
@@ -270,6 +289,7 @@ def _everything(ledger: Ledger, viewer: Viewer) -> list[object]:
     seen: list[object] = [dataclasses.astuple(d) for d in ledger.documents.list(viewer).items]
     seen += ledger.deliveries.list(viewer) + ledger.corrections.list(viewer)
     seen += ledger.tokens.list(viewer) + ledger.audit.list(viewer)
+    seen += ledger.payments.of_card(SECRET, viewer)
     for job in ledger.jobs.list(viewer).items:
         seen += [ledger.jobs.get(job.id, viewer), *ledger.alerts.list(viewer, job_id=job.id).items]
     return [*seen, ledger.documents.counts(viewer), ledger.models.history("m")]

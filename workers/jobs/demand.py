@@ -34,10 +34,10 @@ def run(
     job: Assignment, input_path: Path | None, folder: Path, told: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     """Forecast; raises the errors of `timeseries.errors`, with rows."""
-    from sequence.device import set_threads
     from timeseries import roles
     from timeseries.demand import pipeline
     from timeseries.demand.plan import Costs
+    from timeseries.threads import set_threads
 
     options = job.options
     threads = set_threads(job.threads)
@@ -83,7 +83,7 @@ def _history(path: Path | None, folder: Path) -> tuple[History, pl.DataFrame | N
 
     if path is not None:
         return tables.read_history((path,)), None
-    table, plan = demonstration.sales(stores=6, items=4, days=480)
+    table, plan = demonstration.sales(stores=4, items=3, days=400)
     table.write_csv(folder / "history.csv")
     return History(table, {}), plan
 
@@ -124,6 +124,7 @@ def _leave(
         "last": moments.max(),
         "forecasts": len(answer.table),
         "plans": _plans(answer),
+        "plan_scale": _plan_scale(answer),
         **{name: value for name, value in facts.items() if name != "plan"},
     }
 
@@ -202,3 +203,12 @@ def _plans(answer: Answer) -> list[dict[str, Any]]:
         for line in pipeline.simulate(answer.model, Costs(ratio, 1 - ratio)):
             lines.append({"ratio": ratio, **line})
     return lines
+
+
+def _plan_scale(answer: Answer) -> dict[str, float]:
+    """Return the demand and the number of periods that the plans' shares are shares of."""
+    held = answer.model.held
+    if held is None:
+        return {"demand": 0.0, "periods": 0}
+    latest = held.round == 0
+    return {"demand": float(held.truth[latest].sum()), "periods": int(latest.sum())}

@@ -34,10 +34,10 @@ def run(
     job: Assignment, input_path: Path | None, folder: Path, told: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     """Score; raises the errors of `timeseries.errors`, with rows."""
-    from sequence.device import set_threads
     from timeseries import demonstration, tables
     from timeseries.fraud import pipeline, table
     from timeseries.fraud.fitting import FraudSettings
+    from timeseries.threads import set_threads
 
     options = job.options
     threads = set_threads(job.threads)
@@ -93,7 +93,7 @@ def _leave(answer: Answer, budget: int, folder: Path) -> dict[str, Any]:
     return {
         "columns": facts["columns"],
         "transactions": facts["transactions"],
-        "model": facts["model"],
+        "detector": facts["model"],
         "backtest": facts.get("backtest"),
         "budget": budget,
         "threshold": mine["threshold"],

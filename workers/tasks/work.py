@@ -14,11 +14,13 @@ from workers.context import Context
 from workers.delivery import QUEUE, Courier
 from workers.doorbell import WORK
 from workers.job_desk import JobDesk
+from workers.payments import QUEUE as SWIFT
+from workers.payments import SwiftDesk
 
 
 def register(app: Celery, context: Context) -> None:
     """Register the task."""
-    desks: dict[str, Bulk | Courier | Desk | JobDesk] = {}
+    desks: dict[str, Bulk | Courier | Desk | JobDesk | SwiftDesk] = {}
 
     @app.task(name=WORK)
     def work(queue: str) -> None:
@@ -39,9 +41,11 @@ def register(app: Celery, context: Context) -> None:
     signals.worker_process_shutdown.connect(stop, weak=False)
 
 
-def _desk(app: Celery, context: Context, queue: str) -> Bulk | Courier | Desk | JobDesk:
+def _desk(app: Celery, context: Context, queue: str) -> Bulk | Courier | Desk | JobDesk | SwiftDesk:
     if queue == BULK:
         return Bulk(app, context)
+    if queue == SWIFT:
+        return SwiftDesk(app, context)
     if queue in job_desk.QUEUES:
         return JobDesk(app, context, queue)
     return Courier(app, context, queue) if queue == QUEUE else Desk(app, context, queue)
