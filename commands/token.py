@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,18 @@ def command() -> None:
     """Issue, list and revoke API tokens."""
 
 
+def _limits(decorated: Callable[..., None]) -> Callable[..., None]:
+    """Add an option for each limit of a quota."""
+    for period in ("day", "minute"):
+        for what in ("bytes", "documents"):
+            decorated = click.option(
+                f"--{what}-a-{period}",
+                type=click.IntRange(0),
+                help=f"How many {what} it may hand in a {period}. [no limit]",
+            )(decorated)
+    return decorated
+
+
 @command.command()
 @click.argument("name")
 @click.option(
@@ -33,27 +45,58 @@ def command() -> None:
     help="What the token may do; give it several times for several.",
 )
 @click.option("--days", type=click.IntRange(1, 36_500), help="How long it is good. [for ever]")
+@_limits
 @WORKSPACE
 @JSON
 def issue(
-    name: str, scopes: tuple[str, ...], days: int | None, workspace: str, as_json: bool
+    name: str,
+    scopes: tuple[str, ...],
+    days: int | None,
+    workspace: str,
+    as_json: bool,
+    **limits: int | None,
 ) -> None:
     """Print a new token called NAME. It cannot be shown again."""
     import json
     from datetime import UTC, datetime, timedelta
 
-    from ledger import Viewer
+    from ledger import Quota, Viewer
 
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
     with _ledger() as ledger:
         token, secret = ledger.tokens.issue(
-            Viewer(), name=name, scopes=scopes, expires_at=expires_at, workspace=workspace
+            Viewer(),
+            name=name,
+            scopes=scopes,
+            expires_at=expires_at,
+            workspace=workspace,
+            quota=Quota(**limits),
         )
     if as_json:
         click.echo(json.dumps({**_summary(token), "token": secret}))
         return
     click.echo(f"{token.id} may {', '.join(sorted(token.scopes))}; shown this once:", err=True)
     click.echo(secret)
+
+
+@command.command()
+@click.argument("token_id")
+@_limits
+@WORKSPACE
+@JSON
+def limit(token_id: str, workspace: str, as_json: bool, **limits: int | None) -> None:
+    """Limit what the token with the id TOKEN_ID may hand in from now on.
+
+    Without options it has no limits any more.
+    """
+    import json
+
+    from ledger import Quota, Viewer
+
+    with _ledger() as ledger:
+        token = ledger.tokens.limit(token_id, Quota(**limits), Viewer(), workspace=workspace)
+    said = f"{token.name}: {_said(_summary(token)['quota'])}"
+    click.echo(json.dumps(_summary(token)) if as_json else said)
 
 
 @command.command("list")
@@ -73,7 +116,10 @@ def list_tokens(workspace: str, as_json: bool) -> None:
     for token in tokens:
         state = "revoked" if token["revoked_at"] else f"used {token['last_used_at'] or 'never'}"
         until = f"until {token['expires_at'] or 'revoked'}"
-        click.echo(f"{token['id']}  {token['name']}  {','.join(token['scopes'])}  {until}  {state}")
+        click.echo(
+            f"{token['id']}  {token['name']}  {','.join(token['scopes'])}  {until}  {state}  "
+            f"{_said(token['quota'])}"
+        )
 
 
 @command.command()
@@ -119,4 +165,12 @@ def _summary(token: Token) -> dict[str, Any]:
         "name": token.name,
         "scopes": sorted(token.scopes),
         **times,
+        "quota": dict(token.quota.items()),
     }
+
+
+def _said(quota: dict[str, int | None]) -> str:
+    limits = [
+        f"{value:,} {name.replace('_', ' ')}" for name, value in quota.items() if value is not None
+    ]
+    return ", ".join(limits) or "no limits"

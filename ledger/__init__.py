@@ -14,6 +14,7 @@ from ledger.ledger import Ledger, open_ledger
 from ledger.models import Model
 from ledger.owed import Owed
 from ledger.payments import Payment
+from ledger.quotas import Quota
 from ledger.results import Finished, Result
 from ledger.tokens import Token
 from ledger.viewer import Viewer
@@ -32,6 +33,7 @@ __all__ = [
     "Owed",
     "Page",
     "Payment",
+    "Quota",
     "Result",
     "Token",
     "Viewer",

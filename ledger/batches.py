@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, update
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.exc import IntegrityError
 
-from ledger import audit
+from ledger import audit, quotas
 from ledger.columns import SECOND, clean, is_id, new_id, to_datetime, to_microseconds
 from ledger.database import Database
 from ledger.errors import (
@@ -272,6 +272,7 @@ class Batches:
             "id": new_id(),
             "workspace": viewer.workspace,
             "actor": clean(viewer.actor),
+            "token_id": viewer.token_id,
             "state": "waiting",
             "rows_done": 0,
             "rows_failed": 0,
@@ -281,6 +282,8 @@ class Batches:
 
     def _insert(self, row: dict[str, Any], viewer: Viewer) -> None:
         with self._database.writing() as connection:
+            size = row["input_size"]
+            quotas.take(connection, self._database, viewer, documents=1, size=size)
             self._originals.name(connection, row["input_sha256"])
             connection.execute(insert(batches), row)
             connection.execute(
@@ -333,7 +336,7 @@ class Batches:
 
     def _from_row(self, row: Row[Any]) -> Batch:
         values = dict(row._mapping)
-        for name in ("turn_at", "idempotency_key", "request_hash"):
+        for name in ("turn_at", "idempotency_key", "request_hash", "token_id"):
             del values[name]
         return Batch(**values)
 

@@ -14,10 +14,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
 
+from ledger import quotas, results
 from ledger.batches import CLAIMABLE, new_chunk
 from ledger.columns import SECOND, to_datetime
 from ledger.database import Database
 from ledger.originals import Originals
+from ledger.owed import BULK
 from ledger.schema import batch_chunks, batches
 
 PIECES = 8  # that a lost chunk is divided into
@@ -162,6 +164,7 @@ class Chunks:
             ]
             if rows:
                 connection.execute(insert(batch_chunks), rows)
+                self._charge(connection, row.batch_id, sum(each.rows for each in cuts))
             # what was done counts: only attempts without progress are used up
             values: dict[str, Any] = {"cursor": cursor, "attempts": 0}
             if rows_total is not None:
@@ -385,6 +388,13 @@ class Chunks:
             batch_input=batch.input_sha256,
         )
 
+    def _charge(self, connection: Connection, batch_id: str, rows: int) -> None:
+        """Count rows on the quota of the token that handed the batch in."""
+        query = select(batches.c.token_id).where(batches.c.id == batch_id)
+        token_id = connection.execute(query).scalar_one()
+        if token_id is not None:
+            quotas.charge(connection, self._database, token_id, documents=rows)
+
     def _held(self, connection: Connection, chunk_id: str, holder: str) -> Row[Any] | None:
         query = select(batch_chunks).where(batch_chunks.c.id == chunk_id, _is_held(holder))
         return connection.execute(query.with_for_update()).one_or_none()
@@ -402,9 +412,13 @@ class Chunks:
         self, connection: Connection, row: Row[Any], state: str, values: dict[str, Any]
     ) -> None:
         """End a read chunk, count its rows, and begin the merge when it was the last."""
-        now = to_datetime(self._database.now())
+        instant = self._database.now()
+        now = to_datetime(instant)
         values = {"state": state, "free_at": None, "holder": None, "finished_at": now, **values}
         connection.execute(update(batch_chunks).where(batch_chunks.c.id == row.id).values(values))
+        failed = values["rows_failed"]
+        counts = {BULK: (row.rows - failed, failed)}
+        results.tally(connection, self._database, counts, row.holder or "", instant)
         connection.execute(
             update(batches)
             .where(batches.c.id == row.batch_id)

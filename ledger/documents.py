@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from ledger import audit
+from ledger import audit, quotas
 from ledger.admission import Admission
 from ledger.columns import clean, is_id, new_id, to_datetime
 from ledger.database import Database, chunks
@@ -315,6 +315,7 @@ class Documents:
         with self._database.writing() as connection:
             if row["parent_id"] is not None:
                 self._lock(connection, row["parent_id"], viewer, share=True)
+            quotas.take(connection, self._database, viewer, documents=1, size=len(body))
             connection.execute(insert(documents), row)
             self._originals.attach(connection, row["id"], row["sha256"], body, row["in_files"])
             connection.execute(insert(owed), _owed_row(row, now, deadline))

@@ -10,6 +10,7 @@ LedgerError
 ├── InvalidCursor         `after` is not a place in a list
 ├── IdempotencyConflict   the same key came before with another body or kind
 ├── TooMuchOwed           so much waits that nothing more is taken for now
+│   └── QuotaExceeded     the token handed in as much as it may for now
 ├── InvalidToken          unknown, expired or revoked
 ├── NameTaken             the model's name belongs to another workspace, or the version is there
 ├── Forbidden             the viewer's scopes do not cover this
@@ -87,6 +88,12 @@ class TooMuchOwed(LedgerError):
     def __init__(self, message: str, *, retry_after: int) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QuotaExceeded(TooMuchOwed):
+    """The token handed in as much as it may in this minute, or on this day."""
+
+    code = "quota_exceeded"
 
 
 class InvalidToken(LedgerError):

@@ -23,6 +23,7 @@ from ledger.originals import ORPHAN_SECONDS, Originals
 from ledger.owed import OwedWork
 from ledger.payments import Payments
 from ledger.pulses import Pulses
+from ledger.quotas import Quotas
 from ledger.rulebook import Rulebook
 from ledger.tokens import Tokens
 
@@ -87,6 +88,7 @@ class Ledger:
         self.payments = Payments(database)
         self.pulses = Pulses(database)
         self.tokens = Tokens(database)
+        self.quotas = Quotas(database)
         self.audit = Audit(database)
         self.deliveries = Deliveries(database)
         self.corrections = Corrections(database)

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Row,
@@ -21,7 +22,9 @@ from sqlalchemy import (
     case,
     delete,
     func,
+    literal,
     select,
+    type_coerce,
     update,
 )
 
@@ -31,10 +34,11 @@ from ledger.database import Database, chunks
 from ledger.errors import BodyMissing
 from ledger.originals import Originals
 from ledger.results import BUCKET, Finished
-from ledger.schema import documents, owed, tallies
+from ledger.schema import batch_chunks, batches, documents, owed, tallies
 
 CLAIM_TRIES = 5  # another claimer may hold the very rows we looked at, and take only some
 OUTSTANDING_LIMIT = 10_000
+BULK = "bulk"  # the queue on which batches are worked on
 WORKER_LOST = {
     "code": "worker_lost",
     "message": "Reading it stopped the worker every time. Retry it, or look at the original.",
@@ -221,7 +225,10 @@ class OwedWork:
         return [row.document_id for row in rows]
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """Return for each queue how much is owed, claimable and leased, and the oldest's age."""
+        """Return for each queue how much is owed, claimable and leased, and the oldest's age.
+
+        On `bulk` a chunk of a batch counts as one.
+        """
         now = self._database.now()
         free = _is_free(now, self._attempts_allowed)
         leased = and_(owed.c.holder.is_not(None), owed.c.free_at > now)
@@ -233,19 +240,26 @@ class OwedWork:
             func.min(owed.c.created_at),
         ).group_by(owed.c.queue)
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return {
-            queue: {
-                "owed": int(number),
-                "claimable": int(claimable),
-                "leased": int(held),
-                "oldest_seconds": max(0.0, (now - int(oldest)) / SECOND),
+            rows = [*connection.execute(query), *connection.execute(_chunks(now))]
+        found: dict[str, dict[str, Any]] = {}
+        for queue, number, claimable, held, oldest in rows:
+            if not number:
+                continue
+            age = max(0.0, (now - int(oldest)) / SECOND)
+            before = found.get(queue, {"owed": 0, "claimable": 0, "leased": 0, "oldest_seconds": 0})
+            found[queue] = {
+                "owed": before["owed"] + int(number),
+                "claimable": before["claimable"] + int(claimable),
+                "leased": before["leased"] + int(held),
+                "oldest_seconds": max(before["oldest_seconds"], age),
             }
-            for queue, number, claimable, held, oldest in rows
-        }
+        return found
 
     def throughput(self, queue: str, seconds: float = 60) -> float:
-        """Return how many documents of `queue` were finished a second, over the last `seconds`."""
+        """Return how many documents of `queue` were finished a second, over the last `seconds`.
+
+        On `bulk` a row of a batch counts as a document.
+        """
         since = (self._database.now() - int(seconds * SECOND)) // BUCKET
         query = select(func.sum(tallies.c.finished + tallies.c.failed)).where(
             tallies.c.queue == queue, tallies.c.bucket > since
@@ -334,6 +348,26 @@ def _next(queue: str, now: int, cap: int, items: int) -> Select[Any]:
         .order_by(owed.c.rank, owed.c.id)
         .limit(max(1, items))
         .with_for_update(skip_locked=True)  # SQLite: the transaction is the lock
+    )
+
+
+def _chunks(now: int) -> Any:
+    """Ask of the chunks of batches, neither paused nor over, what `status` asks of documents."""
+    leased = and_(batch_chunks.c.holder.is_not(None), batch_chunks.c.free_at > now)
+    return (
+        select(
+            literal(BULK),
+            func.count(),
+            func.sum(case((batch_chunks.c.free_at <= now, 1), else_=0)),
+            func.sum(case((leased, 1), else_=0)),
+            func.min(type_coerce(batches.c.created_at, BigInteger)),  # a number, not a moment
+        )
+        .join(batches, batches.c.id == batch_chunks.c.batch_id)
+        .where(
+            batches.c.finished_at.is_(None),
+            batches.c.state.in_(("waiting", "running")),
+            batch_chunks.c.free_at.is_not(None),
+        )
     )
 
 

@@ -103,7 +103,7 @@ def commit(
     ]
     if owed_deliveries:
         connection.execute(insert(deliveries), owed_deliveries)
-    _tally(connection, database, taken, holder, now)
+    tally(connection, database, _counts(taken), holder, now)
 
 
 def needs_review(outcome: Mapping[str, Any] | None) -> bool | None:
@@ -188,18 +188,15 @@ def _delivery_row(row: Row[Any], delivery: Mapping[str, Any], now: int) -> dict[
     }
 
 
-def _tally(
+def tally(
     connection: Connection,
     database: Database,
-    taken: Sequence[tuple[Row[Any], Finished]],
+    counts: Mapping[str, tuple[int, int]],
     holder: str,
     now: int,
 ) -> None:
+    """Count what was finished and what failed on each queue, for its throughput."""
     # A row a holder: two workers never wait for each other to count
-    counts: dict[str, list[int]] = {}
-    for row, finished in taken:
-        count = counts.setdefault(row.queue, [0, 0])
-        count[finished.outcome is None] += 1
     statement = database.insert(tallies)
     statement = statement.on_conflict_do_update(
         index_elements=["queue", "holder", "bucket"],
@@ -213,3 +210,12 @@ def _tally(
         connection.execute(
             statement, values | {"finished": finished_number, "failed": failed_number}
         )
+
+
+def _counts(taken: Sequence[tuple[Row[Any], Finished]]) -> dict[str, tuple[int, int]]:
+    counts: dict[str, tuple[int, int]] = {}
+    for row, finished in taken:
+        done, failed = counts.get(row.queue, (0, 0))
+        lost = finished.outcome is None
+        counts[row.queue] = (done + (not lost), failed + lost)
+    return counts

@@ -252,8 +252,23 @@ tokens = Table(
     Column("expires_at", Instant),
     Column("last_used_at", Instant),
     Column("revoked_at", Instant),
+    # What it may hand in; NULL: as much as it likes
+    Column("documents_a_minute", BigInteger),
+    Column("bytes_a_minute", BigInteger),
+    Column("documents_a_day", BigInteger),
+    Column("bytes_a_day", BigInteger),
 )
 Index("ix_tokens_workspace_id", tokens.c.workspace, tokens.c.id)
+
+token_uses = Table(
+    "token_uses",
+    metadata,
+    Column("token_id", Id, ForeignKey("tokens.id", ondelete="CASCADE"), primary_key=True),
+    Column("period", Text, primary_key=True),  # minute or day
+    Column("number", BigInteger, nullable=False),  # which one since 1970 the counts are of
+    Column("documents", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+)
 
 pulses = Table(
     "pulses",
@@ -281,6 +296,7 @@ batches = Table(
     Column("id", Id, primary_key=True),
     Column("workspace", Text, nullable=False),
     Column("actor", Text, nullable=False),
+    Column("token_id", Id),  # on whose quota its rows are counted
     Column("kind", Text, nullable=False),
     Column("name", Text, nullable=False),
     Column("format", Text, nullable=False),

@@ -16,11 +16,13 @@ from ledger import audit
 from ledger.columns import SECOND, clean, is_id, new_id, to_datetime, to_microseconds
 from ledger.database import Database
 from ledger.errors import InvalidToken, LedgerBusy, NotFound, StorageFull
+from ledger.quotas import Quota
 from ledger.schema import tokens
 from ledger.viewer import SCOPES, Viewer, visible
 
 PREFIX = "mr_"
 SECRET_BYTES = 32
+LIMITS = tuple(name for name, _ in Quota().items())
 USED_SECONDS = 60  # `last_used_at` is as exact as this: a request is not a write
 LONGEST = 200  # characters of what is worth hashing
 
@@ -38,6 +40,7 @@ class Token:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    quota: Quota
 
 
 class Tokens:
@@ -54,6 +57,7 @@ class Tokens:
         scopes: Iterable[str],
         expires_at: datetime | None = None,
         workspace: str | None = None,
+        quota: Quota | None = None,
     ) -> tuple[Token, str]:
         """Return a new token and its secret, which cannot be seen again.
 
@@ -80,13 +84,13 @@ class Tokens:
             "expires_at": expires_at,
             "last_used_at": None,
             "revoked_at": None,
+            **dict((quota or Quota()).items()),
         }
         with self._database.writing() as connection:
             connection.execute(insert(tokens), row)
             detail = {"token": row["id"], "workspace": workspace, "scopes": row["scopes"]}
             audit.record(connection, now, viewer, "token issued", detail=detail)
-        del row["hash"]
-        return Token(**row | {"scopes": wanted}), secret
+        return _token(row), secret
 
     def verify(self, secret: str) -> Viewer:
         """Return who the secret stands for; raises InvalidToken and does not say why."""
@@ -104,7 +108,8 @@ class Tokens:
         ):
             raise InvalidToken("this token is not valid")
         self._note_use(row, now)
-        return Viewer(row.workspace, f"token:{row.name}", frozenset(row.scopes))
+        quota = Quota(**{name: getattr(row, name) for name in LIMITS}) or None
+        return Viewer(row.workspace, f"token:{row.name}", frozenset(row.scopes), row.id, quota)
 
     def list(self, viewer: Viewer, *, workspace: str | None = None) -> list[Token]:
         """Return the workspace's tokens, newest first, the revoked and expired ones too."""
@@ -131,6 +136,22 @@ class Tokens:
                 raise NotFound("there is no such token")
             if revoked.rowcount:
                 audit.record(connection, now, viewer, "token revoked", detail={"token": token_id})
+        return _from_row(row)
+
+    def limit(
+        self, token_id: str, quota: Quota, viewer: Viewer, *, workspace: str | None = None
+    ) -> Token:
+        """Give a token another quota from now on; what it used already stays counted."""
+        viewer = self._of_workspace(viewer, workspace)
+        mine = (tokens.c.id == (token_id if is_id(token_id) else "")) & visible(tokens, viewer)
+        limits = dict(quota.items())
+        with self._database.writing() as connection:
+            connection.execute(update(tokens).where(mine).values(limits))
+            row = connection.execute(select(tokens).where(mine)).one_or_none()
+            if row is None:
+                raise NotFound("there is no such token")
+            detail = {"token": token_id, **limits}
+            audit.record(connection, self._database.now(), viewer, "token limited", detail=detail)
         return _from_row(row)
 
     def _of_workspace(self, viewer: Viewer, workspace: str | None) -> Viewer:
@@ -161,6 +182,10 @@ def _hash(secret: str) -> str:
 
 
 def _from_row(row: Row[Any]) -> Token:
-    values = dict(row._mapping)
-    del values["hash"]
-    return Token(**values | {"scopes": frozenset(values["scopes"])})
+    return _token(dict(row._mapping))
+
+
+def _token(values: dict[str, Any]) -> Token:
+    quota = Quota(**{name: values[name] for name in LIMITS})
+    kept = {name: value for name, value in values.items() if name not in (*LIMITS, "hash")}
+    return Token(**kept | {"scopes": frozenset(values["scopes"]), "quota": quota})

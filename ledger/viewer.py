@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, Table
 
 from ledger.errors import Forbidden
+from ledger.quotas import Quota
 
 SCOPES = frozenset({"read", "write", "admin"})  # admin covers the other two
 DEFAULT_WORKSPACE = "default"
@@ -14,11 +15,16 @@ DEFAULT_WORKSPACE = "default"
 
 @dataclass(frozen=True)
 class Viewer:
-    """Somebody with a workspace and scopes; `actor` is the name the audit log keeps."""
+    """Somebody with a workspace and scopes; `actor` is the name the audit log keeps.
+
+    Who came with a token has its id, and its quota where it has one.
+    """
 
     workspace: str = DEFAULT_WORKSPACE
     actor: str = "command"
     scopes: frozenset[str] = SCOPES
+    token_id: str | None = field(default=None, compare=False)
+    quota: Quota | None = field(default=None, compare=False)
 
     def require(self, scope: str) -> None:
         """Raise Forbidden unless the viewer has `scope` (admin has them all)."""

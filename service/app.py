@@ -21,7 +21,9 @@ from service import (
     inbound,
     openapi,
     pages,
+    payments,
     problems,
+    quotas,
     routing,
     series,
     shadow,
@@ -71,11 +73,13 @@ def create_app(settings: Settings) -> OpenAPI:
     app.register_blueprint(openapi.bp)
     app.register_api(documents.bp)
     app.register_api(batches.bp)
+    app.register_api(quotas.bp)
     app.register_api(inbound.bp)
     app.register_api(routing.bp)
     app.register_api(deliveries.bp)
     app.register_api(corrections.bp)
     app.register_api(shadow.bp)
+    app.register_api(payments.bp)
     app.register_api(series.bp)
     openapi.describe(app)
     app.register_blueprint(health.bp)

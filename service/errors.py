@@ -146,6 +146,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "empty_file": (422, "The document is empty"),
     "idempotency_conflict": (422, "The idempotency key was used for another document"),
     "too_much_owed": (429, "Too many documents are waiting"),
+    "quota_exceeded": (429, "This token handed in as much as it may for now"),
     "headers_too_large": (431, "The request's headers are too large"),
     "internal_error": (500, "Something went wrong on our side"),
     "ledger_busy": (503, "The ledger is busy"),

@@ -181,6 +181,25 @@ class Batches(BaseModel):
     after: str | None = Field(description="Send it as `after` for the next page; null at the end.")
 
 
+class QuotaUse(BaseModel):
+    """What a token handed in since a minute or a day (of UTC) began."""
+
+    period: Literal["minute", "day"]
+    documents: int = Field(description="Rows of batches are counted when they have been cut off.")
+    bytes: int
+    ends_at: datetime
+
+
+class QuotaState(BaseModel):
+    """What a token may hand in (null: no limit), and what it did in the limited periods."""
+
+    documents_a_minute: int | None
+    bytes_a_minute: int | None
+    documents_a_day: int | None
+    bytes_a_day: int | None
+    uses: list[QuotaUse]
+
+
 class Submission(BaseModel):
     """A text to read."""
 

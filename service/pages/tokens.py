@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from ledger import Token
+from ledger import Quota, Token
 from service import access
 from service.access import viewer
 from service.errors import InvalidRequest
@@ -27,6 +27,8 @@ SCOPES = {
 }
 DAYS = {"7": 7, "30": 30, "90": 90, "365": 365, "never": None}
 NAME_CHARACTERS = 100
+LIMITS = {name: name.replace("_", " ") for name, _ in Quota().items()}
+LIMIT_DIGITS = 18
 
 
 @bp.before_request
@@ -56,9 +58,27 @@ def issue() -> ResponseReturnValue:
     days = DAYS[said]
     until = None if days is None else datetime.now(UTC) + timedelta(days=days)
     token, secret = parts().ledger.tokens.issue(
-        viewer(), name=name, scopes=scopes, expires_at=until
+        viewer(), name=name, scopes=scopes, expires_at=until, quota=said_quota()
     )
     return page(issued=token, secret=secret), 201
+
+
+@bp.post("/<token_id>/quota")
+def limit(token_id: str) -> ResponseReturnValue:
+    """Set what a token may hand in from now on."""
+    parts().ledger.tokens.limit(token_id, said_quota(), viewer())
+    return redirect(url_for("tokens.show"), 303)
+
+
+def said_quota() -> Quota:
+    """Return the quota that this request's form says; an empty field is no limit."""
+    limits: dict[str, int | None] = {}
+    for name in LIMITS:
+        said = request.form.get(name, "").strip()
+        if said and not (said.isascii() and said.isdigit() and len(said) <= LIMIT_DIGITS):
+            raise InvalidRequest("A limit is a whole number; leave it empty for none.")
+        limits[name] = int(said) if said else None
+    return Quota(**limits)
 
 
 @bp.post("/<token_id>/revoke")
@@ -71,9 +91,19 @@ def revoke(token_id: str) -> ResponseReturnValue:
 def page(**more: Any) -> str:
     """Return the page with every token, those that still work first."""
     tokens = parts().ledger.tokens.list(viewer())
-    rows = [{"token": token, "ended": ended(token)} for token in tokens]
+    rows = [
+        {
+            "token": token,
+            "ended": ended(token),
+            "limits": dict(token.quota.items()),
+            "uses": parts().ledger.quotas.uses(token.id, token.quota) if token.quota else [],
+        }
+        for token in tokens
+    ]
     rows.sort(key=lambda row: row["ended"] is not None)
-    return render_template("tokens.html", rows=rows, scopes=SCOPES, days=list(DAYS), **more)
+    return render_template(
+        "tokens.html", rows=rows, scopes=SCOPES, days=list(DAYS), limits=LIMITS, **more
+    )
 
 
 def ended(token: Token) -> str | None:
