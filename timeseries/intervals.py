@@ -4,7 +4,7 @@ A forecast's error is set in relation to a spread that grows with it, and the er
 that were held back give the quantiles (split conformal prediction, Vovk et al. 2005; normalised
 scores, Lei et al. 2018). Because demand is never negative the lower end stops at 0; an interval
 is chosen so wide that it covered its share of the held-back rows after that, which matters where
-most days sell nothing.
+most days sell nothing. From round to round the aim follows what earlier intervals missed.
 
 Shapes: R rows, Q quantiles.
 """

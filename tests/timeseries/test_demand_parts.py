@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timeseries import calendars, intervals, measures
-from timeseries.demand import baselines, blend, coldstart, forecast
+from timeseries.demand import baselines, blend, coldstart, fitting, forecast
 from timeseries.demand.plan import Costs, compare, simulate
+from timeseries.demand.rows import Rows
+from timeseries.demand.scale import Scale
 from timeseries.errors import BadRequest
 from timeseries.moments import Grid
 from timeseries.panel import Panel
@@ -199,3 +201,17 @@ def test_a_direct_call_answers_each_series() -> None:
     for horizon, quantiles in ((0, [0.5]), (3, []), (3, [1.5])):
         with pytest.raises(BadRequest):
             forecast([], horizon, quantiles)
+
+
+def test_a_windows_error_is_that_of_all_its_rows() -> None:
+    """Rows are drawn by lot; what a window weighs must not hang on which of them were drawn."""
+    generator = np.random.default_rng(5)
+    y = generator.poisson(1.0, (3, 60)).astype(float)
+    scale = Scale(panel_of(y), "squared", 59)
+    asked = fitting.DemandSettings(horizon=14, gap=2)
+    rows = Rows(np.array([0, 2]), np.array([30, 20]), np.array([34, 36]))
+
+    found = fitting._window_error(scale, rows, np.array([1.0, 0.5]), asked)
+
+    wanted = [((y[0, 33:47] - 1.0) ** 2).mean(), ((y[2, 23:37] - 0.5) ** 2).mean()]
+    np.testing.assert_allclose(found, wanted)

@@ -160,10 +160,18 @@ def _weights(
     naive = np.where(np.isfinite(naive) & (naive > 0), naive, usual)[rows.series]
     mean = next(name for name in prepared.names if name.startswith("mean_2"))
     simple = np.nan_to_num(prepared.matrix[:, prepared.names.index(mean)]) * prepared.unit
-    window = rows.series * (rows.origin.max() + 1) + rows.origin
-    _, group = np.unique(window, return_inverse=True)
-    total = np.bincount(group, weights=(sales - simple) ** 2 / naive)
-    root = np.sqrt(total / np.bincount(group))[group]
+    root = np.sqrt(_window_error(scale, rows, simple, settings) / naive)
     weight = prepared.unit**2 / (naive * np.maximum(root, settings.smallest_root))
     weight = np.minimum(weight, np.quantile(weight, 0.999))
     return np.asarray(weight / weight.mean())
+
+
+def _window_error(scale: Scale, rows: Rows, simple: Floats, settings: DemandSettings) -> Floats:
+    """Return the mean squared error of a level over the whole window that a row belongs to.
+
+    Rows are drawn by lot: the few of a window that were drawn would tell its error badly.
+    """
+    end, steps = rows.origin + settings.ask.reach, settings.horizon
+    mean = scale.builder.sums.mean(rows.series, end, steps)[0]
+    square = scale.builder.squares.mean(rows.series, end, steps)[0]
+    return np.asarray(np.maximum(square - 2 * simple * mean + simple**2, 0))

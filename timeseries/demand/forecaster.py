@@ -37,7 +37,7 @@ class DemandSettings:
     rounds: int = 0  # of the backtest; 0: as many as the horizon asks for
     row_limit: int = 300_000  # of the trees: ten times as many rare sales gained nothing
     pair_limit: int = 8_000  # series and origins that the network reads
-    smallest_root: float = 0.25  # of a window's scaled error, or quiet windows rule the fit
+    smallest_root: float = 0.1  # of a window's scaled error, or quiet windows rule the fit
     tree: TreeSettings = field(default_factory=TreeSettings)
     learning: NetworkSettings = field(default_factory=NetworkSettings)
     threads: int = 1
