@@ -29,6 +29,23 @@ def test_corrections(ledger: Ledger, viewer: Viewer) -> None:
         ledger.corrections.list(viewer, after="x")
 
 
+def test_what_people_settled_needs_no_review(ledger: Ledger, viewer: Viewer) -> None:
+    """A list of doubts that stays as long as it was is one that nobody works through."""
+    unsure = {"value": "x", "confidence": 0.4, "needs_review": True}
+    outcome = OUTCOME | {"labels": {"queue": unsure, "intent": unsure}}
+    ids = []
+    for _ in range(2):
+        document = ledger.documents.accept(b"x", viewer=viewer, source="api", kind="ticket")
+        (owed,) = claim(ledger)
+        ledger.owed.finish([Finished(owed.id, outcome=outcome)], holder="worker")
+        ids.append(document.id)
+    ledger.corrections.add(ids[0], "queue", "billing", viewer)
+    assert len(ledger.documents.list(viewer, needs_review=True).items) == 2  # the intent is left
+    ledger.corrections.add(ids[0], "intent", "x", viewer)
+    ledger.corrections.add(ids[1], "decision", "billing", viewer)  # a person decided it all
+    assert ledger.documents.list(viewer, needs_review=True).items == []
+
+
 def test_models_go_forward_and_back(ledger: Ledger) -> None:
     """Each rollback goes one decision further back, to the shipped model in the end."""
     operator = Viewer()
