@@ -23,7 +23,7 @@ from service.schemas import (
     BatchSummary,
     SubmissionHeaders,
 )
-from service.submission import checked_key, clean_name, known_kind
+from service.submission import checked_key, clean_name, known_kind, known_kinds
 from workers.client import HEAD_BYTES, RESULTS, result_name, sniff
 
 QUEUE = "bulk"
@@ -103,9 +103,9 @@ def submit_batch(*, idempotency_key: str | None = None) -> Batch:
         raise
     if len(files) != 1:
         raise InvalidRequest("Send exactly one `file`: a table, or a ZIP of documents.")
-    kind = known_kind(request.form.get("kind"))
+    kind = known_kind(request.form.get("kind"), viewer())
     if kind is None:
-        raise InvalidRequest("Say the `kind`: " + ", ".join(parts().client.kinds()) + ".")
+        raise InvalidRequest("Say the `kind`: " + ", ".join(known_kinds(viewer())) + ".")
     column = request.form.get("text_column") or None
     if column is not None and len(column) > COLUMN_CHARACTERS:
         raise InvalidRequest(f"A column's name has at most {COLUMN_CHARACTERS} characters.")

@@ -42,7 +42,7 @@ def submit(
         body,
         viewer=viewer,
         source=source,
-        kind=known_kind(kind),
+        kind=known_kind(kind, viewer),
         name=clean_name(name or ""),
         media_type=clean_media_type(media_type),
         queue=QUEUE,
@@ -53,14 +53,19 @@ def submit(
     return document
 
 
-def known_kind(kind: str | None) -> str | None:
+def known_kind(kind: str | None, viewer: Viewer) -> str | None:
     """Return a kind that exists, or None for "recognise it"; raises UnknownKind."""
     if kind is None or kind == "":
         return None
-    kinds = parts().client.kinds()
-    if kind not in kinds:
-        raise UnknownKind(f"The kinds are {', '.join(kinds)}; leave it out to have it recognised.")
-    return kind
+    if kind in parts().client.kinds() or kind in parts().ledger.models.usable(viewer):
+        return kind
+    known = ", ".join(known_kinds(viewer))
+    raise UnknownKind(f"The kinds are {known}; leave it out to have it recognised.")
+
+
+def known_kinds(viewer: Viewer) -> tuple[str, ...]:
+    """Return the kinds there are, and the viewer's own models that are at work."""
+    return (*parts().client.kinds(), *parts().ledger.models.usable(viewer))
 
 
 def clean_name(name: str) -> str:

@@ -28,17 +28,20 @@ from workers.addresses import (
 )
 from workers.content import content_of
 from workers.doorbell import QUEUES, WORK_QUEUES
+from workers.labelled import CannotLook, look_at_labelled
 from workers.labels import labels_of, queues_of
 from workers.logs import configure as configure_logs
 from workers.loop_key import loop_key
 from workers.rules_disk import NotWritable, RulesChanged, RulesDisk, check
 from workers.tables.names import HEAD_BYTES, RESULTS, result_name, sniff
+from workers.trained import shipped as shipped_models
 
 __all__ = [
     "HEAD_BYTES",
     "QUEUES",
     "RESULTS",
     "WORK_QUEUES",
+    "CannotLook",
     "Client",
     "NoAddress",
     "NotWritable",
@@ -52,6 +55,7 @@ __all__ = [
     "files_url",
     "first_look",
     "labels_of",
+    "look_at_labelled",
     "loop_key",
     "masked",
     "models_folder",
@@ -61,6 +65,7 @@ __all__ = [
     "result_name",
     "results_url",
     "run_folder",
+    "shipped_models",
     "sniff",
     "wiring",
     "write_private",

@@ -22,7 +22,7 @@ class CannotLook(ValueError):
     code = "bad_file"
 
 
-def look(
+def look_at_labelled(
     ledger: Ledger, sha256: str, name: str, *, text: str | None = None, label: str | None = None
 ) -> dict[str, Any]:
     """Return what `nlp.look.look` finds in a stored file whose own name is `name`.

@@ -16,6 +16,7 @@ from service.batches import QUEUE, allow_large, close_spooled, download, submit_
 from service.errors import ServiceError
 from service.navigation import Link
 from service.parts import parts
+from service.submission import known_kinds
 from service.words import STATES
 
 LINK = Link("/batches", "Batches", 20)
@@ -43,7 +44,7 @@ def index() -> str:
         "batches.html",
         batches=[shown(batch) for batch in page.items],
         after=page.after,
-        kinds=parts().client.kinds(),
+        kinds=known_kinds(viewer()),
         limit=parts().settings.batch_bytes,
         unfinished=sum(batch.state in UNFINISHED for batch in page.items),
     )

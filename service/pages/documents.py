@@ -18,7 +18,7 @@ from service.navigation import Link
 from service.parts import parts
 from service.problems import for_programs
 from service.samples import SAMPLES
-from service.submission import encoded, submit
+from service.submission import encoded, known_kinds, submit
 
 LINK = Link("/documents", "Documents", 10)
 
@@ -43,7 +43,7 @@ def front() -> str:
     """Show what this is, where to drop documents, and the latest ones."""
     return render_template(
         "front.html",
-        kinds=parts().client.kinds(),
+        kinds=known_kinds(viewer()),
         hints=HINTS,
         samples=SAMPLES.values(),
         once=secrets.token_hex(16),
@@ -55,7 +55,7 @@ def front() -> str:
 def index() -> str:
     """Show every document, filtered and in pages."""
     return render_template(
-        "documents.html", kinds=parts().client.kinds(), **listing(filters(), limit=PAGE)
+        "documents.html", kinds=known_kinds(viewer()), **listing(filters(), limit=PAGE)
     )
 
 
