@@ -44,7 +44,7 @@ def placed(
     ledger = open_ledger(settings)
     try:
         ledger.migrate()
-        rules = RulesDisk(settings).rules()
+        rules = RulesDisk(settings, ledger).rules()
         return past.examples(ledger, Viewer(workspace), rules, kind, head)
     except (LedgerError, WrongRules, NotWritable) as error:
         raise click.ClickException(str(error)) from error

@@ -52,7 +52,7 @@ def command(
     ledger = open_ledger(settings)
     try:
         ledger.migrate()
-        rules = RulesDisk(settings).rules()
+        rules = RulesDisk(settings, ledger).rules()
         asked = Asked(kind=kind, days=days, limit=limit, minutes=minutes, head=head)
         found = measured(ledger, Viewer(workspace), rules, asked)
         if html is not None:

@@ -65,10 +65,10 @@ def rehearse(file: Path | None, limit: int, workspace: str, as_json: bool) -> No
         for one in mistakes:
             click.echo(f"line {one.line}: {one.sentence}", err=True)
         sys.exit(2)
-    before = _in_force() or Rules(version="")
     ledger = open_ledger(Settings())
     try:
         ledger.migrate()
+        before = _in_force(ledger) or Rules(version="")
         run, documents = past.rehearse(ledger, Viewer(workspace), before, after, limit=limit)
     except LedgerError as error:
         raise click.ClickException(str(error)) from error
@@ -118,12 +118,12 @@ def _parsed(text: str) -> tuple[Any, Any]:
         return None, wrong.mistakes
 
 
-def _in_force() -> Any:
+def _in_force(ledger: Any) -> Any:
     from routing.rules_file import WrongRules
     from settings import Settings
     from workers.client import RulesDisk
 
     try:
-        return RulesDisk(Settings()).rules()
+        return RulesDisk(Settings(), ledger).rules()
     except (WrongRules, RuntimeError):
         return None

@@ -50,6 +50,20 @@ class Rulebook:
             audit.record(connection, self._database.now(), viewer, ACTION, detail=detail)
         return self.list(viewer, limit=1)[0]
 
+    def replace(
+        self, text: str, version: str, note: str, viewer: Viewer, *, began_with: str | None
+    ) -> Edition | None:
+        """Keep a text as the newest version if the one that was edited still is; else None."""
+        viewer.require_operator()
+        with self._database.writing() as connection:
+            self._database.lock_name(connection, "rules")
+            newest = self.list(viewer, limit=1)
+            if (newest[0].version if newest else None) != began_with:
+                return None
+            detail = {"version": version, "text": clean(text), "note": note}
+            audit.record(connection, self._database.now(), viewer, ACTION, detail=detail)
+        return self.list(viewer, limit=1)[0]
+
     def list(self, viewer: Viewer, *, limit: int = 50) -> Sequence[Edition]:
         """Return the versions there were, the newest first."""
         viewer.require("read")

@@ -118,7 +118,7 @@ def of_the_installation(asking: Viewer) -> None:
 
 def on_disk() -> RulesDisk:
     """Return the file that this installation's workers follow."""
-    return RulesDisk(parts().settings)
+    return RulesDisk(parts().settings, parts().ledger)
 
 
 def rules_in_force() -> Rules | None:

@@ -19,7 +19,7 @@ from ledger import Finished, Viewer
 from ledger.errors import LedgerError
 from ledger.owed import Owed
 from workers.context import Context
-from workers.decisions import Decider, deliveries, rules_path
+from workers.decisions import decider, deliveries
 from workers.delivery import QUEUE as DELIVERY
 from workers.leases import Keeper, take_up
 from workers.reading import Incoming, Reading
@@ -79,7 +79,7 @@ class Desk:
         self._turn_seconds = TURN_SECONDS.get(queue, turn)
         self._batch_seconds = BATCH_SECONDS.get(queue, batch)
         self._pace = Pace(self._batch_seconds, most=self._settings.batch_characters)
-        self._decider = Decider(rules_path(self._settings))
+        self._decider = decider(self._settings, lambda: self._context.ledger)
         self._looked_at = 0.0
         self._beat_at = 0.0
         self._unsaid = 0

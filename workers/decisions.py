@@ -1,24 +1,35 @@
 """What the rules say of a document that was just read, and the deliveries they ask for.
 
-The rules are one file, `rules.toml` in the data folder unless a setting names another; without it
-nothing is decided and nothing is sent. A file with mistakes leaves the rules of before in force.
+The rules are one file, `rules.toml` in the data folder unless a setting names another. Without it
+nothing is decided and nothing is sent, but where several machines share a database: there the
+version that was saved last on a page is followed. Mistakes leave the rules of before in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from ledger import Ledger, Viewer
+from ledger.errors import LedgerError
 from routing.facts import facts
 from routing.rules import Decision, Rules, evaluate
-from routing.rules_file import WrongRules, parse
+from routing.rules_file import WrongRules, parse, version_of
 from settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_LOOK_SECONDS = 5.0  # between looks into the ledger for newer rules
+
+
+def decider(settings: Settings, ledger: Callable[[], Ledger]) -> Decider:
+    """Return what decides in a process of an installation."""
+    return Decider(rules_path(settings), ledger if is_shared(settings) else None)
 
 
 def rules_path(settings: Settings) -> Path:
@@ -26,11 +37,28 @@ def rules_path(settings: Settings) -> Path:
     return settings.rules_file or settings.data_dir.expanduser().resolve() / "rules.toml"
 
 
-class Decider:
-    """The rules of one process; a changed file is read again."""
+def is_shared(settings: Settings) -> bool:
+    """Say whether other machines may use this installation's ledger."""
+    url = settings.database_url.get_secret_value() if settings.database_url else "sqlite:"
+    return not url.startswith("sqlite:")
 
-    def __init__(self, path: Path) -> None:
+
+def latest(ledger: Ledger) -> str | None:
+    """Return the text of the rules that was saved last, or None where none ever was."""
+    found = ledger.rulebook.list(Viewer(scopes=frozenset({"read"})), limit=1)
+    return found[0].text if found else None
+
+
+class Decider:
+    """The rules of one process; a changed file is read again.
+
+    `ledger` gives the ledger to look into where there is no file, every few seconds.
+    """
+
+    def __init__(self, path: Path, ledger: Callable[[], Ledger] | None = None) -> None:
         self._path = path
+        self._ledger = ledger
+        self._looked_at = float("-inf")
         self._changed: tuple[int, int] | None = None
         self._rules: Rules | None = None
 
@@ -63,21 +91,44 @@ class Decider:
         return rules is not None and rules.shadow.watches(queue)
 
     def _read(self) -> Rules | None:
+        """Return the rules in force; what cannot be read leaves those of before."""
         try:
-            state = self._path.stat()
-            changed = (state.st_mtime_ns, state.st_size)
-            if changed != self._changed:
-                self._changed = changed
-                self._rules = parse(self._path.read_text(encoding="utf-8"))
-                log.info("rules_read", version=self._rules.version, rules=len(self._rules.rules))
-        except FileNotFoundError:
-            self._changed, self._rules = None, None
+            self._rules = self._current()
         except (OSError, UnicodeDecodeError) as error:
             log.error("rules_not_read", reason=type(error).__name__)
+        except LedgerError as error:
+            log.warning("rules_not_read", reason=error.code, in_force=bool(self._rules))
         except WrongRules as wrong:
             lines = [mistake.line for mistake in wrong.mistakes]
             log.error("rules_have_mistakes", lines=lines, in_force=bool(self._rules))
         return self._rules
+
+    def _current(self) -> Rules | None:
+        try:
+            state = self._path.stat()
+        except FileNotFoundError:
+            self._changed = None
+            return self._from_ledger()
+        changed = (state.st_mtime_ns, state.st_size)
+        if changed == self._changed:
+            return self._rules
+        self._changed = changed
+        rules = parse(self._path.read_text(encoding="utf-8"))
+        log.info("rules_read", version=rules.version, rules=len(rules.rules))
+        return rules
+
+    def _from_ledger(self) -> Rules | None:
+        """Return the rules that were saved last; looked for again after some seconds."""
+        if self._ledger is None:
+            return None
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return self._rules
+        text = latest(self._ledger())
+        self._looked_at = now
+        if text is None or (self._rules and self._rules.version == version_of(text)):
+            return self._rules if text is not None else None
+        return parse(text)
 
 
 def deliveries(decision: Decision, *, ours: bool = False) -> tuple[dict[str, Any], ...]:

@@ -22,7 +22,7 @@ from ledger.errors import LedgerError
 from routing import loops
 from workers.content import content_of
 from workers.context import Context
-from workers.decisions import Decider, rules_path
+from workers.decisions import decider
 from workers.destinations import Destinations, connectors_file
 from workers.loop_key import loop_key
 
@@ -44,7 +44,7 @@ class Courier:
         self._context = context
         self._queue = queue
         self._destinations = Destinations(connectors_file(context.settings))
-        self._decider = Decider(rules_path(context.settings))
+        self._decider = decider(context.settings, lambda: context.ledger)
         self._key = loop_key(context.settings)
 
     def work(self) -> None:

@@ -1,4 +1,8 @@
-"""The rules' one file on disk: read, and changed as a whole, with every earlier text remembered.
+"""The rules: one file on disk, read and changed as a whole, with every earlier text remembered.
+
+Where several machines share a database, a machine without the file follows the version that was
+saved last, which is in the ledger; one with a file follows its file. On a single machine there is
+the file, or there are no rules.
 
 Whoever edits says which text they began with. When the file has another by then, nothing is
 written: two people, or a person and a deployment, do not undo each other unseen.
@@ -18,9 +22,10 @@ from ledger.rulebook import Edition
 from routing.rules import Rules
 from routing.rules_file import Mistake, WrongRules, parse, version_of
 from settings import Settings
-from workers.decisions import rules_path
+from workers.decisions import is_shared, latest, rules_path
 
 MOST_CHARACTERS = 200_000
+_CHANGED = "The rules were changed meanwhile: look at them as they are."
 
 
 class RulesChanged(RuntimeError):
@@ -36,17 +41,18 @@ class NotWritable(RuntimeError):
 
 
 class RulesDisk:
-    """The file that the settings name."""
+    """The file that the settings name; with a `ledger`, what stands in for it elsewhere."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger | None = None) -> None:
         self.path: Path = rules_path(settings)
+        self._shared = ledger if ledger is not None and is_shared(settings) else None
 
     def text(self) -> str | None:
-        """Return the file's text, or None where there is no file; raises NotWritable."""
+        """Return the rules' text, or None where there are none; raises NotWritable."""
         try:
             return self.path.read_text(encoding="utf-8")
         except FileNotFoundError:
-            return None
+            return latest(self._shared) if self._shared is not None else None
         except (OSError, UnicodeDecodeError) as error:
             raise NotWritable(f"{self.path.name} cannot be read: {_why(error)}.") from error
 
@@ -67,10 +73,17 @@ class RulesDisk:
         viewer.require_operator()
         text = text.replace("\r\n", "\n").replace("\r", "\n")
         check(text)
+        if self._shared is not None and not self.path.exists():
+            made = self._shared.rulebook.replace(
+                text, version_of(text), note, viewer, began_with=began_with or None
+            )
+            if made is None:
+                raise RulesChanged(_CHANGED)
+            return made
         with self._alone():
             before = self.text()
             if (None if before is None else version_of(before)) != (began_with or None):
-                raise RulesChanged("The rules were changed meanwhile: look at them as they are.")
+                raise RulesChanged(_CHANGED)
             known = ledger.rulebook.list(viewer, limit=1)
             if before is not None and (not known or known[0].version != version_of(before)):
                 found = "found on disk, changed by hand"

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from ledger import Viewer
+from settings import Settings
 from tests.connectors.conftest import Receiver
 from tests.connectors.test_delivery import all_of, destinations, webhook
 from tests.workers.installation import Installation
 from tests.workers.waiting import eventually
+from workers import decisions
+from workers.client import RulesChanged, RulesDisk, open_ledger
 from workers.decisions import Decider, deliveries
 
 RULES = """
@@ -47,6 +53,52 @@ def test_rules_change_while_the_worker_runs_and_mistakes_change_nothing(tmp_path
     assert decide(decider).queue == "machines"
     path.unlink()
     assert decide(decider) is None
+
+
+def test_machines_without_the_file_follow_what_was_saved_last(
+    tmp_path: Path, new_postgresql_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page runs on one machine and the workers on others: saved must mean in force."""
+    monkeypatch.setattr(decisions, "_LOOK_SECONDS", 0.0)
+    shared = SecretStr(new_postgresql_database())
+    web = Settings(data_dir=tmp_path / "web", database_url=shared)
+    worker = Settings(data_dir=tmp_path / "worker", database_url=shared)
+    ledger = open_ledger(web)
+    ledger.migrate()
+    try:
+        here = decisions.decider(worker, lambda: ledger)
+        assert decide(here) is None
+        page = RulesDisk(web, ledger)
+        saved = page.save(
+            RULES, began_with=None, ledger=ledger, viewer=Viewer(), note="edited on the page"
+        )
+        assert decide(here).queue == "devices"
+        with pytest.raises(RulesChanged):
+            page.save("", began_with=None, ledger=ledger, viewer=Viewer(), note="edited")
+        other = RULES.replace("devices", "machines")
+        page.save(other, began_with=saved.version, ledger=ledger, viewer=Viewer(), note="edited")
+        assert decide(here).queue == "machines"
+        assert RulesDisk(worker, ledger).text() == other
+        (tmp_path / "worker").mkdir()
+        (tmp_path / "worker" / "rules.toml").write_text(RULES)  # a file of its own wins
+        assert decide(here).queue == "devices"
+    finally:
+        ledger.close()
+
+
+def test_on_one_machine_no_file_is_no_rules(tmp_path: Path) -> None:
+    """Whoever takes the file away wants nothing decided, whatever was saved before."""
+    settings = Settings(data_dir=tmp_path)
+    ledger = open_ledger(settings)
+    ledger.migrate()
+    disk = RulesDisk(settings, ledger)
+    disk.save(RULES, began_with=None, ledger=ledger, viewer=Viewer(), note="edited")
+    here = decisions.decider(settings, lambda: ledger)
+    assert decide(here) is not None
+    (tmp_path / "rules.toml").unlink()
+    assert decide(here) is None
+    assert disk.text() is None
+    ledger.close()
 
 
 def test_what_failed_is_not_decided(tmp_path: Path) -> None:
