@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from nlp.trainer import Result
+    from workers.sorted_mail import Sorted
 
 ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "none")
 
@@ -21,6 +23,9 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @click.option("--corrections", metavar="KIND", help="Learn what people said of this kind, too.")
 @click.option("--head", help="With --corrections: of which label. [queue, team or sentiment]")
+@click.option("--maildir", type=click.Path(path_type=Path), help="Learn from folders of mail.")
+@click.option("--mbox", type=click.Path(path_type=Path), help="The same of mbox files.")
+@click.option("--imap", metavar="ACCOUNT", help="The same of an account in mailboxes.toml.")
 @click.option("--dev", type=click.Path(path_type=Path), help="Rows to choose on; else a tenth.")
 @click.option("--text", default="text", show_default=True, help="The field with the text.")
 @click.option("--label", default="label", show_default=True, help="The field with the label.")
@@ -60,7 +65,9 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     """Train a model NAME on FILE: .jsonl, .jsonl.gz, .csv or .parquet with texts and labels.
 
     With --corrections it learns from what people said of documents on pages, over the API and by
-    moving mails to folders; FILE is then no longer needed.
+    moving mails to folders; FILE is then no longer needed. With --maildir, --mbox or --imap it
+    learns from mail that people sorted: folders are the labels, the latest conversations are held
+    back and measured on.
 
     The result lands in the data folder as the name's next version, with a card and a report.
     Training runs in a process of its own, with a limit on its memory.
@@ -77,14 +84,19 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     from workers.addresses import models_folder
 
     settings = Settings()
-    if file is None and (options["task"] or not options["corrections"]):
+    mail = [each for each in ("maildir", "mbox", "imap") if options[each]]
+    if len(mail) > 1 or (mail and (file or options["corrections"] or options["dev"])):
+        raise click.UsageError(
+            "Mail is learned from one place, without FILE, --dev, --corrections."
+        )
+    if file is None and (options["task"] or not (options["corrections"] or mail)):
         raise click.UsageError("Missing argument 'FILE'.")
     if options["task"] and file is not None:
         _train_series(name, file, as_json, options)
         return
     try:
         with TemporaryDirectory() as folder, _Said() as said:
-            source = _source(file, Path(folder), said, options)
+            source, held_back = _source(file, Path(folder), said, options)
             job = _job(name, source, models_folder(settings), settings.device, options)
             result = run(
                 job,
@@ -92,19 +104,27 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
                 threads=settings.threads,
                 said=said,
             )
+            measured = _measured(result, held_back, options) if held_back else {}
     except (TableError, NotEnoughData, NameTaken, VectorsError) as error:
         _fail(error, as_json, status=2)
     except ReadingError as error:
         _fail(error, as_json, status=1)
     else:
-        _answer(name, result, as_json)
+        _answer(name, result, measured, as_json)
 
 
-def _source(file: Path | None, folder: Path, said: _Said, options: dict[str, Any]) -> Path:
-    """Return the file to learn from: FILE, or one made of it and of what people said."""
+def _source(
+    file: Path | None, folder: Path, said: _Said, options: dict[str, Any]
+) -> tuple[Path, Path | None]:
+    """Return the file to learn from, and what is held back of mail.
+
+    That is FILE, or a file made of it and of what people said, or of the mail that they sorted.
+    """
+    if options["maildir"] or options["mbox"] or options["imap"]:
+        return _mail(folder, said, options)
     if not options["corrections"]:
         assert file is not None  # noqa: S101 - asked for above
-        return file
+        return file, None
     from commands.corrections import merged
 
     source, words = merged(
@@ -116,7 +136,72 @@ def _source(file: Path | None, folder: Path, said: _Said, options: dict[str, Any
         label=options["label"],
     )
     said({"warning": words})
-    return source
+    return source, None
+
+
+def _mail(folder: Path, said: _Said, options: dict[str, Any]) -> tuple[Path, Path | None]:
+    """Write mail that people sorted as files of examples; return what to learn from and held back.
+
+    What is chosen on becomes the option `dev`. Raises NotEnoughData before anything is trained.
+    """
+    from nlp.errors import NotEnoughData
+    from workers import sorted_mail
+
+    found = sorted_mail.learnable(_lying(options))
+    if len(found.counts) < 2 or not found.held_back or not found.chosen_on:
+        raise NotEnoughData(
+            f"two folders with at least {sorted_mail.LEAST} mails each are needed; found: "
+            f"{found.words()}"
+        )
+    said({"warning": found.words()})
+    files = {}
+    for part in ("train", "chosen_on", "held_back"):
+        path = folder / f"{part.replace('_', '-')}.jsonl"
+        names = {"text": options["text"], "label": options["label"]}
+        files[part] = sorted_mail.write(getattr(found, part), path, **names)
+    options["dev"] = files["chosen_on"]
+    return files["train"], files["held_back"]
+
+
+def _lying(options: dict[str, Any]) -> Iterator[Sorted]:
+    """Yield every mail of the place that the options name."""
+    from nlp.errors import BadFile
+    from workers import sorted_mail
+
+    path = options["maildir"] or options["mbox"]
+    if path is not None and not path.exists():
+        raise BadFile(f"{path}: there is no such file or folder")
+    if options["maildir"]:
+        yield from sorted_mail.maildir(path)
+    elif options["mbox"]:
+        yield from sorted_mail.mbox(path)
+    else:
+        from service.mailboxes import running
+        from service.mailboxes.errors import MailboxError
+        from settings import Settings
+        from workers.addresses import open_ledger
+
+        settings = Settings()
+        ledger = open_ledger(settings)
+        try:
+            ledger.migrate()
+            for name, raw in running.lying(settings, options["imap"], ledger):
+                yield sorted_mail.Sorted(name, raw)
+        except MailboxError as error:
+            raise click.ClickException(str(error)) from error
+        finally:
+            ledger.close()
+
+
+def _measured(result: Result, held_back: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of mail that training never saw, and the worst confusions there."""
+    from nlp.evaluation import evaluate_file, worst_confusions
+
+    names = {"text": options["text"], "label": options["label"]}
+    found = evaluate_file(str(result.folder), held_back, **names)
+    wanted = ("rows", "accuracy", "coverage_at_95_precision", "coverage_at_98_precision")
+    figures = {f"held_back_{name}": found.figures[name] for name in wanted}
+    return figures | {"worst_confusions": worst_confusions(found)}
 
 
 def _train_series(name: str, file: Path, as_json: bool, options: dict[str, Any]) -> None:
@@ -194,7 +279,7 @@ def _fail(error: Exception, as_json: bool, *, status: int) -> None:
     sys.exit(status)
 
 
-def _answer(name: str, result: Result, as_json: bool) -> None:
+def _answer(name: str, result: Result, measured: dict[str, Any], as_json: bool) -> None:
     if as_json:
         values = {
             "model": name,
@@ -203,6 +288,7 @@ def _answer(name: str, result: Result, as_json: bool) -> None:
             "taught": result.way,
             "warnings": list(result.warnings),
             **result.figures,
+            **measured,
         }
         click.echo(json.dumps(values))
         return
@@ -210,6 +296,16 @@ def _answer(name: str, result: Result, as_json: bool) -> None:
     click.echo(f"Taught: {result.way}.")
     for measure, value in result.figures.items():
         click.echo(f"  {measure:<28}{value:.4f}")
+    confused = measured.pop("worst_confusions", [])
+    if measured:
+        click.echo("On the latest mail, held back until now:")
+    for measure, value in measured.items():
+        name, shown = measure.removeprefix("held_back_"), value
+        click.echo(
+            f"  {name:<28}{shown:.4f}" if isinstance(value, float) else f"  {name:<28}{shown}"
+        )
+    for each in confused:
+        click.echo(f"  {each['times']} of {each['is']} taken for {each['taken_for']}")
     click.echo(f"What it gets wrong: {result.folder / 'report.html'}")
 
 

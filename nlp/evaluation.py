@@ -76,6 +76,22 @@ def evaluate_file(
     return Evaluated(figures, table, answer, truth)
 
 
+def worst_confusions(found: Evaluated, most: int = 5) -> list[dict[str, Any]]:
+    """Return which label was taken for which other most often: `is`, `taken_for`, `times`."""
+    known = found.truth >= 0
+    names = found.answer.names
+    predicted = found.answer.values[known].argmax(1)
+    cells = measures.confusion(predicted, found.truth[known], len(names))
+    np.fill_diagonal(cells, 0)
+    order = np.argsort(-cells, axis=None, kind="stable")[:most]
+    pairs = zip(*np.unravel_index(order, cells.shape), strict=True)
+    return [
+        {"is": names[i], "taken_for": names[j], "times": int(cells[i, j])}
+        for i, j in pairs
+        if cells[i, j]
+    ]
+
+
 def _head(classifier: Classifier, head: str | None) -> str:
     heads = list(classifier.heads)
     if head is None and len(heads) == 1:

@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 import structlog
@@ -15,8 +15,8 @@ import structlog
 from ledger import Ledger
 from service import access
 from service.mail.limits import Limits
-from service.mailboxes.accounts import Account, accounts_file, read_accounts
-from service.mailboxes.connection import Connection, connected
+from service.mailboxes.accounts import Account, accounts_file, find_account, read_accounts
+from service.mailboxes.connection import Connection, Gone, connected
 from service.mailboxes.reader import Bell, Reader
 from service.mailboxes.signing import Vault
 from service.mailboxes.watch import Watch, watch
@@ -24,6 +24,8 @@ from settings import Settings
 from workers.client import Client, NoAddress, broker_url, loop_key
 
 log = structlog.get_logger(__name__)
+
+MOST_LYING = 5_000  # mails of a folder that training looks at
 
 
 def accounts_of(settings: Settings) -> list[Account]:
@@ -60,6 +62,21 @@ def signed_in(settings: Settings, account: Account, ledger: Ledger) -> Iterator[
         account, password=password, token=token, mail_bytes=settings.smtp_bytes
     ) as connection:
         yield connection
+
+
+def lying(settings: Settings, name: str, ledger: Ledger) -> Iterator[tuple[str, bytes]]:
+    """Yield (folder, raw mail) of an account, the latest MOST_LYING of each folder.
+
+    Nothing is kept and nothing there is changed. Raises MailboxError.
+    """
+    account = find_account(accounts_of(settings), name)
+    with signed_in(settings, account, ledger) as connection:
+        for folder in connection.folders(account):
+            place = connection.open(folder)
+            uids = [uid for some in connection.uids(place, 0) for uid in some]
+            for uid in uids[-MOST_LYING:]:
+                with suppress(Gone):  # moved or deleted meanwhile
+                    yield folder, connection.fetch(uid)
 
 
 def run(settings: Settings, ledger: Ledger, *, ready: Callable[[], None]) -> None:
