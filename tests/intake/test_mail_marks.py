@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from intake import Limits
 from intake.mail.marks import CHARACTERS, FIELDS, VALUE_CHARACTERS
 from intake.mail.message import read_mail
 from intake.parsed import Mail, pack, unpack
+from routing.facts import facts
+from routing.priority import priority
+from routing.replies import never_answer
 
 
 def mail_of(raw: bytes) -> Mail:
@@ -31,6 +36,19 @@ def test_headers_are_there_for_rules_decoded_and_in_order() -> None:
         ("from", "a@b.c"),
     )
     assert mail.to_json()["headers"][0] == ["x-customer", "Müller"]
+
+
+def test_rules_priority_and_replies_read_the_headers_of_a_real_mail() -> None:
+    """They were written against headers in another form than the one that intake gives."""
+    now = datetime(2026, 11, 23, tzinfo=UTC)
+    said = mail_of(
+        b"X-Tag: a\nX-Tag: b\nX-Priority: 1\nPrecedence: junk\nFrom: a@b.c\n\nHello there?\n"
+    ).to_json()
+    assert facts(None, said, "", received_at=now).headers["x-tag"] == ("a", "b")
+    asks = {"wants_answer": {"value": "yes", "confidence": 0.9}}
+    unmarked = {**said, "importance": None, "bulk": False}
+    assert priority(asks, "Hello there?", unmarked, now).value == "high"
+    assert never_answer({**said, "bulk": False}) == "It says that it was sent in bulk."
 
 
 def test_a_header_of_a_megabyte_does_not_fill_the_ledger() -> None:
