@@ -5,7 +5,9 @@
 It starts a Mailroom of its own in a temporary folder (embedded servers, SQLite, workers of one
 thread), hands CSV files in and times each from handed in to done: cutting, reading, writing and
 merging. The bare reader, of one thread, reads the same texts in the same run, in this process, in
-the chunks' size. Ratios of one run on one machine; nothing else should run beside it.
+the chunks' size, evidence included on both sides, and writes nothing. Jobs take about ten seconds:
+what they cost at their start and end is part of them. Ratios of one run on one machine; nothing
+else should run beside it, and OMP_NUM_THREADS=1 keeps both sides to one thread.
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ from workers.client import Client, open_ledger
 from workers.embedded import EmbeddedServer
 from workers.reading import Readers
 
-LENGTHS = {20: 20_000, 200: 4_000, 2000: 400}  # words of a row: how many rows
-CHUNK = 1024
+LENGTHS = {20: 60_000, 200: 8_000, 2000: 600}  # words of a row: how many rows
+CHUNK = Settings().chunk_rows
+BESIDE = 100_000  # rows of the batch beside which a person waits
+NICE = 10  # of a worker for bulk work: as `mailroom up` starts it
 LONE = 40
-TIMES = 3  # the bare reader is timed before, between and after: machines change their speed
+TIMES = 1  # through the queue; the bare reader before, between and after: speeds change
 
 
 @contextmanager
@@ -61,12 +65,13 @@ def mailroom(folder: Path, threads: int) -> Iterator[tuple[Ledger, Client, Any]]
         client = Client(servers[0].url)
         stack.callback(client.close)
 
-        def start(queues: str, nice: int = 0) -> None:
+        def start(queues: str, nice: int = 0) -> subprocess.Popen[bytes]:
             log = stack.enter_context((folder / "workers.log").open("ab"))
             command = ["nice", "-n", str(nice), *program, "--queues", queues]
             process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
             stack.callback(process.wait)
             stack.callback(process.terminate)
+            return process
 
         yield ledger, client, start
 
@@ -103,6 +108,7 @@ def bare(readers: Readers, rows: list[str], kind: str) -> float:
 
     reader = readers.reader(kind)
     items = [Item(text=text) for text in rows]
+    reader(items[:64])
     began = time.monotonic()
     for start in range(0, len(items), CHUNK):
         reader(items[start : start + CHUNK])
@@ -154,8 +160,14 @@ def summary(times: list[float]) -> dict[str, float]:
     return {"p50_ms": statistics.median(times), "p95_ms": statistics.quantiles(times, n=20)[-1]}
 
 
-def measure(kind: str, scale: float, workers: int, threads: int) -> dict[str, Any]:
-    """Return every figure of one run."""
+def measure(
+    kind: str,
+    scale: float,
+    workers: int,
+    threads: int,
+    lengths: dict[int, int],
+) -> dict[str, Any]:
+    """Return every figure of one run; `lengths` are the words of a row and how many rows."""
     import torch
 
     torch.set_num_threads(threads)
@@ -163,11 +175,10 @@ def measure(kind: str, scale: float, workers: int, threads: int) -> dict[str, An
     result: dict[str, Any] = {"kind": kind, "threads": threads, "workers": workers, "lengths": {}}
     with tempfile.TemporaryDirectory() as name, mailroom(Path(name), threads) as parts:
         ledger, client, start = parts
-        for _ in range(workers):
-            start("bulk")
+        found = [start("bulk") for _ in range(workers)]
         through(ledger, client, texts(20, 64 * workers, seed=0), kind)
         bare(readers, texts(20, 64, seed=0), kind)
-        for words, count in LENGTHS.items():
+        for words, count in lengths.items():
             rows = texts(words, max(10, int(count * scale)))
             alone, queue = [bare(readers, rows, kind)], []
             for _ in range(TIMES):
@@ -179,8 +190,12 @@ def measure(kind: str, scale: float, workers: int, threads: int) -> dict[str, An
                 "bare_per_second": statistics.median(alone),
                 "ratio": statistics.median(queue) / statistics.median(alone),
             }
+        for process in found:
+            process.terminate()
+            process.wait()
+        start("bulk", nice=NICE)
         start("interactive")
-        rows = texts(20, int(5 * LENGTHS[20] * scale))
+        rows = texts(20, int(BESIDE * scale))
         result["person"] = beside(ledger, client, rows, kind)
     readers.close()
     return result
@@ -191,11 +206,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", default="review", help="whose model reads")
     parser.add_argument("--scale", type=float, default=1.0, help="of the numbers of rows")
+    parser.add_argument("--words", help="only rows of these lengths, as 200,2000")
     parser.add_argument("--workers", type=int, default=1, help="processes on the queue bulk")
     parser.add_argument("--threads", type=int, default=1, help="of each worker and the bare reader")
     parser.add_argument("--json", action="store_true")
     said = parser.parse_args()
-    result = measure(said.kind, said.scale, said.workers, said.threads)
+    only = [int(words) for words in said.words.split(",")] if said.words else list(LENGTHS)
+    lengths = {words: LENGTHS[words] for words in only}
+    result = measure(said.kind, said.scale, said.workers, said.threads, lengths)
     if said.json:
         print(json.dumps(result))
         return
