@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ledger import Batch, Document, Finished, Job, Ledger, Model, Viewer
+from ledger import Batch, Document, Finished, Job, Ledger, Model, Quota, Viewer
 from ledger.errors import LedgerError, NotFound
 from tests.ledger.conftest import OUTCOME, claim
 
@@ -67,6 +67,9 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     ),
     "deliveries.counts": lambda ledger, viewer, *_: any(ledger.deliveries.counts(viewer).values()),
     "rulebook.keep": lambda ledger, viewer, *_: ledger.rulebook.keep("x", "1", "edited", viewer),
+    "rulebook.replace": lambda ledger, viewer, *_: ledger.rulebook.replace(
+        "x", "1", "edited", viewer, began_with=None
+    ),
     "rulebook.list": lambda ledger, viewer, *_: ledger.rulebook.list(viewer),
     "rulebook.get": lambda ledger, viewer, *_: ledger.rulebook.get(our_rules(ledger), viewer),
     "corrections.add": lambda ledger, viewer, document, _: ledger.corrections.add(
@@ -119,6 +122,9 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     ),
     "tokens.issue": lambda ledger, viewer, *_: ledger.tokens.issue(
         viewer, name="x", scopes=["read"], workspace="ours"
+    ),
+    "tokens.limit": lambda ledger, viewer, *_: ledger.tokens.limit(
+        ledger.tokens.list(Viewer("ours"))[0].id, Quota(documents_a_day=1), viewer
     ),
     "tokens.list": lambda ledger, viewer, *_: ledger.tokens.list(viewer),
     "tokens.revoke": lambda ledger, viewer, *_: ledger.tokens.revoke(
