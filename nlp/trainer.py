@@ -25,7 +25,7 @@ from nlp.tables import Table, read_table
 from nlp.training import Trained, train_classifier
 from nlp.vectors import WordVectors, read_vectors, shipped_vectors
 from nlp.weights import next_version
-from sequence.device import choose_device
+from sequence.device import choose_device, set_threads
 from sequence.training import Progress
 
 Said = Callable[[dict[str, Any]], None]
@@ -45,6 +45,7 @@ class Job:
     label: str = "label"
     vectors: Path | None = None
     device: str = "auto"
+    threads: int | None = None  # 0: one a core; None: as they are
     least_version: int = 1  # where versions are also kept elsewhere
     recipe: Recipe = field(default_factory=Recipe)
 
@@ -86,6 +87,8 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
     VectorsError before anything is trained.
     """
     tell: Said = said or (lambda _: None)
+    if job.threads is not None:
+        set_threads(job.threads)
     version = next_version(job.name, job.models_dir, least=job.least_version)
     train_table, dev_table = _tables(job)
     warnings = check_enough([v for v in train_table.labels if v != job.recipe.out_of_scope])

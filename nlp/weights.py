@@ -33,6 +33,11 @@ class Listed:
     damaged: str | None = None  # what is wrong with it, if anything is
 
 
+def config_of(folder: Path) -> dict[str, Any]:
+    """Return what a weights folder says of itself; raises ArtifactMissing, ArtifactDamaged."""
+    return read_config(folder)
+
+
 def shipped_names() -> tuple[str, ...]:
     """Return the names of the shipped models, in alphabetical order."""
     if not SHIPPED.is_dir():

@@ -42,9 +42,7 @@ def run(
     from nlp.parcel import pack
     from nlp.recipe import Recipe
     from nlp.trainer import Job, train_file
-    from sequence.device import set_threads
 
-    set_threads(job.threads)
     options = job.options
     result = train_file(
         Job(
@@ -54,6 +52,7 @@ def run(
             text=str(options.get("text") or "text"),
             label=str(options.get("label") or "label"),
             device=job.device,
+            threads=job.threads,
             least_version=int(options.get("least_version") or 1),
             recipe=Recipe(**{name: options[name] for name in RECIPE if options.get(name)}),
         ),
@@ -76,9 +75,9 @@ def run(
 
 def facts_of(folder: Path) -> dict[str, Any]:
     """Return what a list of models says of a weights folder, with the training's curve."""
-    from sequence.artifact import read_config
+    from nlp.weights import config_of
 
-    config = read_config(folder)
+    config = config_of(folder)
     history = config.get("history") or {}
     facts = {name: config.get(name) for name in FACTS}
     facts["labels"] = {head: len(labels) for head, labels in (config.get("heads") or {}).items()}
