@@ -46,6 +46,20 @@ def test_the_same_season_is_asked_where_the_history_has_it() -> None:
     assert backtest.season_origin(daily(800), DemandSettings(horizon=365)) == []
 
 
+def test_a_season_too_poor_for_every_method_is_left_out() -> None:
+    """Forty months of three shops: enough now, too little a year ago."""
+    generator = np.random.default_rng(4)
+    y = generator.poisson(80.0, (3, 40)).astype(float)
+    keys = (("a",), ("b",), ("c",))
+    whole = Panel(Grid("month", 500, 12, 12), keys, ("shop",), y, np.isfinite(y))
+    settings = DemandSettings(horizon=3, **TREES)
+    assert backtest.season_origin(whole, settings) == [27]
+
+    found = fit(whole, settings)
+
+    assert {"boosted", "answer"} <= {line["method"] for line in found.table}
+
+
 def test_what_was_missed_is_made_up_for() -> None:
     """Too little covered makes wider, too much narrower, and neither runs away."""
     wider = intervals.adapted([[0.1, 0.05], [0.05, 0.0]])

@@ -82,7 +82,7 @@ def test_intervals_cover_what_they_say(logarithm: bool) -> None:
     level = np.exp(generator.normal(3 if logarithm else -1, 1, n))
     spread = np.sqrt(0.1 + 0.01 * horizon) if logarithm else np.sqrt(level + 0.1)
     noise = generator.normal(0, np.sqrt(0.1 + 0.01 * horizon), n)
-    truth = generator.poisson(level * np.exp(noise))
+    truth = generator.poisson(level * np.exp(noise)).astype(float)
     half = np.arange(n) < n // 2
     fitted = intervals.fit(
         truth[half], level[half], spread[half], horizon[half], logarithm=logarithm

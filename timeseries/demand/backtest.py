@@ -84,6 +84,8 @@ def choose(rounds: list[Round], panel: Panel, aim: Aim, settings: DemandSettings
     rounds = [one for one in rounds if len(one.rows)]
     if not rounds:
         raise TooShort("no series has enough history for a backtest")
+    # a year ago there may have been too little to fit a global model on
+    rounds = [one for one in rounds if one.forecasts.keys() == rounds[0].forecasts.keys()]
     truth = np.concatenate([one.truth for one in rounds])
     group = np.concatenate([one.rows.series + i * len(panel) for i, one in enumerate(rounds)])
     scale = np.concatenate(

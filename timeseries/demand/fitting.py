@@ -41,15 +41,15 @@ def fit(panel: Panel, settings: DemandSettings, *, on_step: Tell | None = None) 
     aim = choose_aim(panel, settings.aim)
     recent = backtest.recent_origins(panel, settings)
     season = backtest.season_origin(panel, settings)
-    tell("features", None)
-    early = min([recent[-1], *season])
-    scale = Scale(panel, aim, panel.last, choose_until=early)
-    tell("backtest", None)
-    rounds = []
-    for origins in (recent, season):
+    rounds: list[backtest.Round] = []
+    for origins in (season, recent):
         if origins:
+            tell("features", None)
+            # what a round may know also decides which plan is the main one
+            scale = Scale(panel, aim, panel.last, choose_until=origins[-1])
+            tell("backtest", None)
             models = _fit_models(scale, origins[-1], settings, tell)
-            rounds += [backtest.ask(models, panel, origin) for origin in origins]
+            rounds = [backtest.ask(models, panel, origin) for origin in origins] + rounds
     chosen = backtest.choose(rounds, panel, aim, settings)
     tell("final fit", None)
     return _with_models(chosen, _fit_models(scale, panel.last, settings, tell, _parts(chosen)))
