@@ -261,6 +261,7 @@ def download(job_id: str, name: str, *, as_csv: bool = False) -> Response:
         name = f"{name.removesuffix('.parquet')}.csv"
         answer = downloads.attachment(b"", name=name, media_type="text/csv; charset=utf-8")
         answer.response = _csv(kept.sha256)
+        del answer.headers["Content-Length"]  # of no bytes; nobody knows that of the pieces yet
         return answer
     kind = "text/csv; charset=utf-8" if name.endswith(".csv") else "application/vnd.apache.parquet"
     answer = downloads.attachment(b"", name=name, media_type=kind)

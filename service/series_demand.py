@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from flask import request
@@ -92,9 +93,8 @@ def _fan(job: Job, wanted: str) -> list[dict[str, Any]]:
 
 
 def _fan_spec(result: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, Any]:
-    numbered = bool(rows) and "-" not in rows[0]["time"]
-    x = _X | ({"type": "quantitative"} if numbered else {})
     first = next((row["time"] for row in rows if row.get("forecast") is not None), None)
+    x = _X | _axis(rows[0]["time"] if rows else "")
     target = (result.get("roles") or {}).get("target", "")
     y = {"type": "quantitative", "title": target}
     told = "isValid(datum.forecast)"
@@ -133,12 +133,25 @@ def _fan_spec(result: dict[str, Any], rows: list[dict[str, Any]]) -> dict[str, A
     if first is not None:
         layers.append(
             {
-                "transform": [{"filter": {"field": "time", "equal": first}}],
+                "transform": [{"filter": f"datum.time - {_moment(first)} === 0"}],
                 "mark": {"type": "rule", "strokeDash": [4, 4]},
                 "encoding": {"x": x},
             }
         )
     return {"height": 300, "layer": layers}
+
+
+def _axis(moment: str) -> dict[str, Any]:
+    """Return how moments like this one stand on an axis."""
+    if "-" not in moment:
+        return {"type": "quantitative"}
+    # a browser reads a day without a time as UTC: shown so, it is the same day everywhere
+    return {"scale": {"type": "utc"}} if len(moment) == len("2026-01-31") else {}
+
+
+def _moment(moment: str) -> str:
+    """Return a moment as an expression that a plot can subtract."""
+    return f"toDate({json.dumps(moment)})" if "-" in moment else str(int(moment))
 
 
 def _line(name: str) -> dict[str, Any]:

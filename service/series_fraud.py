@@ -137,7 +137,7 @@ def _days_spec(result: dict[str, Any]) -> dict[str, Any]:
         "transform": [{"fold": names, "as": ["what", "count"]}],
         "mark": {"type": "line", "interpolate": "monotone", "strokeWidth": 1.8},
         "encoding": {
-            "x": {"field": "date", "type": "temporal", "title": None},
+            "x": {"field": "date", "type": "temporal", "title": None, "scale": {"type": "utc"}},
             "y": {"field": "count", "type": "quantitative", "title": "payments"},
             "color": {
                 "field": "what",
@@ -157,14 +157,14 @@ def _card_spec() -> dict[str, Any]:
         "layer": [
             {"mark": {"type": "rule", "opacity": 0.25}, "encoding": {"x": x, "y": y}},
             {
-                "mark": {"type": "point", "opacity": 0.85},
+                "mark": {"type": "point", "filled": True, "opacity": 0.85},
                 "encoding": {
                     "x": x,
                     "y": y,
                     "size": {
                         "field": "weight",
                         "type": "quantitative",
-                        "title": "weight in this alert",
+                        "legend": None,
                         "scale": {"range": [18, 500]},
                     },
                     "color": {
@@ -173,6 +173,15 @@ def _card_spec() -> dict[str, Any]:
                         "title": None,
                         "scale": {"domain": ["Payment", "Alert", "This alert"]},
                     },
+                },
+            },
+            {
+                "transform": [{"filter": "datum.what === 'This alert'"}],
+                "mark": {"type": "point", "shape": "diamond", "filled": True, "size": 220},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "color": {"datum": "This alert"},
                 },
             },
         ],
