@@ -376,6 +376,27 @@ class Jobs:
                 now = self._database.now()
                 self._set(connection, row.id, holder=None, free_at=now, **values)
 
+    def status(self) -> dict[str, dict[str, Any]]:
+        """Return `{"owed", "leased", "oldest_seconds"}` of each queue with unfinished jobs."""
+        now = self._database.now()
+        query = (
+            select(
+                jobs.c.queue, func.count(), func.count(jobs.c.holder), func.min(jobs.c.created_at)
+            )
+            .where(jobs.c.free_at.is_not(None))
+            .group_by(jobs.c.queue)
+        )
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return {
+            str(queue): {
+                "owed": int(owed),
+                "leased": int(leased),
+                "oldest_seconds": max(0.0, (to_datetime(now) - oldest).total_seconds()),
+            }
+            for queue, owed, leased, oldest in rows
+        }
+
     def holders(self) -> Ids:
         """Return who holds a lease that has not lapsed."""
         leased = and_(jobs.c.holder.is_not(None), jobs.c.free_at > self._database.now())

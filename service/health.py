@@ -94,6 +94,7 @@ def pulse_rows() -> list[dict[str, Any]]:
     """Return each queue's figures for the status page."""
     ledger = parts().ledger
     owed, ages, totals = ledger.owed.status(), ledger.pulses.ages(), ledger.pulses.totals()
+    owed |= ledger.jobs.status()  # long jobs have queues of their own
     seconds = bound(parts().settings)
     rows = []
     for queue in sorted({*owed, *ages, *NEEDED_QUEUES}):

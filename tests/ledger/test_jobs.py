@@ -33,6 +33,8 @@ def test_one_worker_has_it_and_only_that_one_ends_it(
     job = add(ledger, viewer)
     assert claim(ledger, "first") is not None
     assert claim(ledger, "second") is None
+    status = ledger.jobs.status()["series"]
+    assert (status["owed"], status["leased"]) == (1, 1)
     assert ledger.jobs.report(job.id, holder="first", progress={"step": "reading"})
     clock.seconds += 61
     again = claim(ledger, "second")
