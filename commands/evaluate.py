@@ -52,18 +52,20 @@ def command(
     if history:
         _evaluate_series(model, file, history, as_json, series)
         return
+    from ledger.errors import LedgerError
     from nlp.errors import ReadingError
     from nlp.evaluation import evaluate_file
     from sequence.device import set_threads
     from sequence.errors import SequenceError
     from settings import Settings
     from workers.addresses import models_folder
+    from workers.trained import at_work
 
     settings = Settings()
     set_threads(settings.threads)
     try:
         found = evaluate_file(
-            model,
+            at_work(settings, model),
             file,
             models_dir=models_folder(settings),
             head=head,
@@ -71,7 +73,7 @@ def command(
             label=label,
             device=settings.device,
         )
-    except (ReadingError, SequenceError) as error:
+    except (ReadingError, SequenceError, LedgerError) as error:
         if as_json:
             click.echo(json.dumps({"error": {"code": error.code, "message": str(error)}}))
         else:

@@ -25,11 +25,13 @@ def command(model: str, files: tuple[Path, ...], text: tuple[str, ...], as_json:
     kind of each document. A document that cannot be read is an answer too.
     """
     from intake import Limits
+    from ledger.errors import LedgerError
     from nlp.errors import ReadingError
     from settings import Settings
     from workers.addresses import models_folder
     from workers.logs import configure
     from workers.reading import Incoming, Readers
+    from workers.trained import at_work
 
     settings = Settings()
     configure(settings)
@@ -39,8 +41,8 @@ def command(model: str, files: tuple[Path, ...], text: tuple[str, ...], as_json:
         documents = [("standard input", sys.stdin.read())]
     models_dir = models_folder(settings)
     try:
-        name, version = _resolve(model, models_dir)
-    except ReadingError as error:
+        name, version = _resolve(at_work(settings, model), models_dir)
+    except (ReadingError, LedgerError) as error:
         click.echo(f"mailroom predict: {error}", err=True)
         sys.exit(2)
     readers = Readers(

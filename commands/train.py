@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
 @click.option("--horizon", type=click.IntRange(1), default=28, help="Demand: steps ahead.")
 @click.option("--gap", type=click.IntRange(0), default=0, help="Demand: steps left out before.")
 @click.option("--delay", type=click.IntRange(0), default=7, help="Fraud: days to a known label.")
+@click.option("--queue", is_flag=True, help="Let a worker train it; /training shows how far it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None:
     """Train a model NAME on FILE: .jsonl, .jsonl.gz, .csv or .parquet with texts and labels.
@@ -81,6 +83,7 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     )
     from nlp.training_process import run
     from settings import Settings
+    from workers import trained
     from workers.addresses import models_folder
 
     settings = Settings()
@@ -94,12 +97,15 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     if options["task"] and file is not None:
         _train_series(name, file, as_json, options)
         return
+    if options["queue"]:
+        _hand_in(name, file, as_json, options)
+        return
     try:
         with TemporaryDirectory() as folder, _Said() as said:
             source, held_back = _source(file, Path(folder), said, options)
             job = _job(name, source, models_folder(settings), settings.device, options)
             result = run(
-                job,
+                replace(job, least_version=trained.least_version(settings, name)),
                 memory_bytes=settings.train_memory_bytes,
                 threads=settings.threads,
                 said=said,
@@ -110,6 +116,7 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     except ReadingError as error:
         _fail(error, as_json, status=1)
     else:
+        trained.keep_if_set_up(settings, name, result.folder)
         _answer(name, result, measured, as_json)
 
 
@@ -202,6 +209,27 @@ def _measured(result: Result, held_back: Path, options: dict[str, Any]) -> dict[
     wanted = ("rows", "accuracy", "coverage_at_95_precision", "coverage_at_98_precision")
     figures = {f"held_back_{name}": found.figures[name] for name in wanted}
     return figures | {"worst_confusions": worst_confusions(found)}
+
+
+def _hand_in(name: str, file: Path | None, as_json: bool, options: dict[str, Any]) -> None:
+    """Owe the training as a job, as the page does, and say under which id."""
+    from ledger.errors import LedgerError
+    from nlp.errors import NameTaken
+    from nlp.weights import next_version
+    from settings import Settings
+    from workers import trained
+    from workers.addresses import models_folder
+
+    settings = Settings()
+    if file is None or options["dev"] or options["vectors"] or options["corrections"]:
+        raise click.UsageError("--queue takes one FILE, without --dev, --vectors or --corrections.")
+    try:
+        next_version(name, models_folder(settings))
+        job = trained.hand_in(settings, name, file, options)
+    except (NameTaken, LedgerError, OSError) as error:
+        _fail(error, as_json, status=2)
+    else:
+        click.echo(json.dumps({"job": job}) if as_json else f"{name}: job {job} waits for a worker")
 
 
 def _train_series(name: str, file: Path, as_json: bool, options: dict[str, Any]) -> None:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from ledger import Ledger, Model, Viewer
+from ledger.errors import LedgerError
+from settings import Settings
+from workers.addresses import models_folder, open_ledger
 
 log = structlog.get_logger(__name__)
 
@@ -84,3 +88,84 @@ def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         while piece := stream.read(_PIECE):
             yield piece
+
+
+def at_work(settings: Settings, model: str) -> str:
+    """Return NAME@VERSION where a version of the trained model NAME is promoted, else `model`.
+
+    What is shipped, a folder, or names its version already is left as it is; so is everything
+    where there is no ledger yet. A promoted version that this machine lacks is fetched. Raises
+    LedgerError, and `nlp.errors.BadParcel` for a damaged file.
+    """
+    from nlp import kinds, weights
+
+    known = {*weights.shipped_names(), *kinds.names()}
+    if "@" in model or model in known or Path(model).is_dir():
+        return model
+    ledger = open_ledger(settings)
+    try:
+        if not ledger.is_current():
+            return model
+        version = ledger.models.active(model)
+        if version is None:
+            return model
+        fetch(ledger, model, version, models_folder(settings))
+        return f"{model}@{version}"
+    finally:
+        ledger.close()
+
+
+def keep_if_set_up(settings: Settings, name: str, folder: Path) -> None:
+    """Remember a version that was trained on the command line, where there is a ledger."""
+    ledger = open_ledger(settings)
+    try:
+        if ledger.is_current():
+            keep(ledger, name, folder, Viewer())
+    except LedgerError as error:  # the model is there all the same, on this machine
+        log.warning("model_not_kept", model=name, reason=error.code)
+    finally:
+        ledger.close()
+
+
+def least_version(settings: Settings, name: str) -> int:
+    """Return the first version that no machine has given to a model of this name."""
+    ledger = open_ledger(settings)
+    try:
+        return int(ledger.models.next_version(name)) if ledger.is_current() else 1
+    except LedgerError:
+        return 1
+    finally:
+        ledger.close()
+
+
+def hand_in(settings: Settings, name: str, file: Path, options: Mapping[str, Any]) -> str:
+    """Owe a training of a file as a job, ring for a worker, and return the job's id.
+
+    Raises LedgerError, and OSError for a file that cannot be read.
+    """
+    from workers.client import Client, NoAddress, broker_url
+    from workers.jobs.train import RECIPE
+
+    ledger = open_ledger(settings)
+    try:
+        ledger.migrate()
+        kept = ledger.files.put_pieces(_pieces(file))
+        wanted = {field: options[field] for field in ("text", "label", *RECIPE) if options[field]}
+        wanted["least_version"] = int(ledger.models.next_version(name))
+        job = ledger.jobs.add(
+            Viewer(),
+            queue="training",
+            task="train",
+            name=name,
+            options=wanted,
+            input=kept.sha256,
+            input_size=kept.size,
+            input_name=file.name,
+        )
+    finally:
+        ledger.close()
+    with suppress(NoAddress):  # no Mailroom runs here yet: its scheduler rings
+        client = Client(broker_url(settings))
+        client.ring("training")
+        client.close()
+    return job.id
