@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from ledger import Ledger, Viewer
+from ledger import Cut, Ledger, Viewer
 from settings import Settings
 from tests.service import outcomes
 from tests.service.serving import environment, serving
@@ -279,3 +279,28 @@ def test_another_site_s_page_changes_nothing(browser: Browser, site: Site, tmp_p
     page.wait_for_load_state()
     assert site.newest() == before
     context.close()
+
+
+def test_a_batch_is_handed_in_watched_and_paused(page: Page, site: Site) -> None:
+    """A table from a form; its rows move by themselves; pausing is one button away."""
+    page.goto("/batches")
+    page.get_by_label("File").set_input_files(
+        {"name": "rows.csv", "mimeType": "text/csv", "buffer": b"id,text\n1,fine\n2,bad\n"}
+    )
+    page.get_by_label("Kind").select_option("ticket")
+    page.get_by_role("button", name="Read it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("rows.csv")
+
+    chunks, files = site.ledger.chunks, site.ledger.files
+    split = chunks.claim(holder="browser", lease_seconds=60)
+    assert split is not None
+    cuts = [Cut(0, 1, files.put(b"one")), Cut(1, 1, files.put(b"two"))]
+    chunks.begin(split, {}, holder="browser")
+    chunks.cut(split, cuts, {"row": 2}, holder="browser", rows_total=2)
+    read = chunks.claim(holder="browser", lease_seconds=60)
+    assert read is not None
+    chunks.finish(read, holder="browser", output=files.put(b"out"), rows_failed=0)
+    expect(page.get_by_text("1 of 2").first).to_be_visible()  # without reloading
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
