@@ -45,12 +45,14 @@ def register(app: Celery, context: Context) -> None:
         """
         from timeseries.errors import BadRequest
         from timeseries.fraud import score
+        from timeseries.threads import one_thread
 
         if not isinstance(transactions, list):
             raise TypeError("transactions is a list")
         try:
             _not_too_many(transactions)
-            return score(transactions, states)
+            with one_thread():
+                return score(transactions, states)
         except BadRequest as error:
             return {"scores": [{"error": error.to_json()} for _ in transactions], "states": states}
 
