@@ -19,9 +19,9 @@ def shipment() -> Shipment:
     return Shipment(
         name="ticket-banking",
         kind="ticket",
-        version="1",
+        version="2",
         recipe=Recipe(
-            epochs=20,
+            epochs=10,
             features=FeatureSettings(general_words=20_000, ngrams=40_000),
         ),
         licence="banking77: CC BY 4.0",

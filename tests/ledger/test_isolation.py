@@ -11,6 +11,7 @@ import pytest
 
 from ledger import Batch, Document, Finished, Job, Ledger, Model, Quota, Viewer
 from ledger.errors import LedgerError, NotFound
+from ledger.mailboxes import Seen
 from tests.ledger.conftest import OUTCOME, claim
 
 SECRET = "4711-of-ours"
@@ -117,6 +118,38 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
         [our_payment(ledger)], viewer
     ),
     "payments.of_card": lambda ledger, viewer, *_: ledger.payments.of_card(SECRET, viewer),
+    "mailboxes.claim": lambda ledger, viewer, *_: (
+        # an account of that name elsewhere is another account, free to be taken
+        not ledger.mailboxes.claim(SECRET, viewer, holder="eve", lease_seconds=60)
+    ),
+    "mailboxes.release": lambda ledger, viewer, *_: ledger.mailboxes.release(
+        SECRET, viewer, holder="worker"
+    ),
+    "mailboxes.report": lambda ledger, viewer, *_: ledger.mailboxes.report(
+        SECRET, viewer, state="failed"
+    ),
+    "mailboxes.cursor": lambda ledger, viewer, *_: ledger.mailboxes.cursor(SECRET, "INBOX", viewer),
+    "mailboxes.advance": lambda ledger, viewer, *_: ledger.mailboxes.advance(
+        SECRET, "INBOX", viewer, uidvalidity=1, last_uid=99, waiting=0
+    ),
+    "mailboxes.recognise": lambda ledger, viewer, *_: ledger.mailboxes.recognise([SECRET], viewer),
+    "mailboxes.to_try": lambda ledger, viewer, *_: ledger.mailboxes.to_try(SECRET, viewer),
+    "mailboxes.keep_secret": lambda ledger, viewer, *_: ledger.mailboxes.keep_secret(
+        SECRET, "theirs", viewer
+    ),
+    "mailboxes.secret": lambda ledger, viewer, *_: ledger.mailboxes.secret(SECRET, viewer),
+    "mailboxes.list": lambda ledger, viewer, *_: ledger.mailboxes.list(viewer),
+    "mailboxes.sightings": lambda ledger, viewer, document, _: ledger.mailboxes.sightings(
+        viewer, document_id=document.id
+    ),
+    "mailboxes.aside": lambda ledger, viewer, *_: ledger.mailboxes.aside(viewer),
+    "mailboxes.find_aside": lambda ledger, viewer, *_: ledger.mailboxes.find_aside(
+        our_aside(ledger), viewer
+    ),
+    "mailboxes.try_again": lambda ledger, viewer, *_: ledger.mailboxes.try_again(
+        our_aside(ledger), viewer
+    ),
+    "mailboxes.remove": lambda ledger, viewer, *_: ledger.mailboxes.remove(SECRET, viewer),
     "audit.list": lambda ledger, viewer, document, _: ledger.audit.list(
         viewer, document_id=document.id
     ),
@@ -178,6 +211,12 @@ def our_payment(ledger: Ledger) -> str:
     return payment.id
 
 
+def our_aside(ledger: Ledger) -> str:
+    """Return the id of the mail that was set aside in the mailbox of `ours`."""
+    (aside,) = ledger.mailboxes.aside(Viewer("ours"))
+    return aside.id
+
+
 def our_rules(ledger: Ledger) -> str:
     """Return the id of a version of the installation's rules, which are no stranger's."""
     return ledger.rulebook.keep(SECRET, "1", "edited", Viewer()).id
@@ -222,6 +261,13 @@ def ours(ledger: Ledger, viewer: Viewer) -> Document:
     payment = dict.fromkeys(("number", "card", "terminal", "paid_at"), SECRET)
     found = [payment | {"amount": 1.0, "score": 0.9, "reasons": []}]
     ledger.payments.accept([PAYMENT], viewer)
+    ledger.mailboxes.claim(SECRET, viewer, holder="worker", lease_seconds=60)
+    ledger.mailboxes.keep_secret(SECRET, SECRET, viewer)
+    bad = Seen(uid=2, name=SECRET, error={"code": "too_large", "message": SECRET})
+    seen = [Seen(uid=1, document_id=document.id, mark=SECRET), bad]
+    ledger.mailboxes.advance(
+        SECRET, "INBOX", viewer, uidvalidity=1, last_uid=2, waiting=0, seen=seen
+    )
     output = {"x": ledger.files.put(SECRET.encode())}
     ledger.jobs.finish(job.id, holder="worker", result={}, outputs=output, found=found)
     return ledger.documents.get(document.id, viewer)
@@ -296,6 +342,8 @@ def _everything(ledger: Ledger, viewer: Viewer) -> list[object]:
     seen += ledger.deliveries.list(viewer) + ledger.corrections.list(viewer)
     seen += ledger.tokens.list(viewer) + ledger.audit.list(viewer)
     seen += ledger.payments.of_card(SECRET, viewer)
+    seen += [*ledger.mailboxes.list(viewer), *ledger.mailboxes.aside(viewer)]
+    seen += [*ledger.mailboxes.sightings(viewer), ledger.mailboxes.secret(SECRET, viewer)]
     for job in ledger.jobs.list(viewer).items:
         seen += [ledger.jobs.get(job.id, viewer), *ledger.alerts.list(viewer, job_id=job.id).items]
     return [*seen, ledger.documents.counts(viewer), ledger.models.history("m")]
