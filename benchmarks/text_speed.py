@@ -1,8 +1,10 @@
-"""How fast texts are read: ours, TF-IDF with logistic regression, and MiniLM, on the same texts.
+"""How fast texts are read: by ours, and by what one could take instead, on the same texts.
 
     python -m benchmarks.text_speed MODEL TRAIN FILE [--rows 1000] [--threads 1] [--json]
 
-TRAIN is what the linear model learns from (its training is not timed). Each is warmed up, then
+Beside ours: TF-IDF with logistic regression, spaCy's text categoriser, static vectors distilled
+from MiniLM with logistic regression, and MiniLM under torch, ONNX Runtime and OpenVINO. TRAIN is
+what these learn from (training is not timed). Each is warmed up, then
 timed on all rows, three times in turn; the median counts. `reader` is everything a worker does
 for a text (language, labels, evidence, outcome), `model` probabilities only.
 """
@@ -12,49 +14,18 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 
+from benchmarks import rivals
+from benchmarks.rivals import Run
 from nlp.outcome import Item
 from nlp.reader import load_reader
 from nlp.tables import read_table
 from nlp.tokens import words
-
-Run = Callable[[list[str]], object]
-
-
-def linear(train: Path, text: str, label: str) -> Run:
-    """Return TF-IDF over words and pairs with logistic regression."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    table = read_table(train, text=text, label=label)
-    vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-    pipeline = make_pipeline(vectorizer, LogisticRegression(C=10, max_iter=200))
-    pipeline.fit(table.texts[:20_000], table.labels[:20_000])
-    predict: Run = pipeline.predict_proba
-    return predict
-
-
-def minilm(*, half: bool) -> Run:
-    """Return MiniLM's vectors of texts, in 32 bits or in bfloat16."""
-    from nlp import teacher
-
-    encoder = teacher.SentenceEncoder()
-
-    def run(texts: list[str]) -> object:
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            ids = encoder.token_ids(texts)
-            ids = [row[:256] for row in ids]
-            groups = teacher.batches([len(row) for row in ids], 8192, 256)
-            return [encoder.pooled([ids[i] for i in group]) for group in groups]
-
-    encoder.network.eval()
-    return run
 
 
 def timed(run: Run, texts: list[str]) -> float:
@@ -62,6 +33,10 @@ def timed(run: Run, texts: list[str]) -> float:
     started = time.perf_counter()
     run(texts)
     return len(texts) / (time.perf_counter() - started)
+
+
+def _said(right: dict[str, float], name: str) -> str:
+    return f"   {right[name]:.4f} right" if name in right else ""
 
 
 @click.command()
@@ -87,13 +62,20 @@ def main(
     torch.set_num_threads(threads)
     reader = load_reader(model)
     classifier = reader._model.classifier  # type: ignore[attr-defined]
+    table = read_table(train, text=text, label=label)
+    known = (table.texts, table.labels)
     texts = read_table(file, text=text, label=label).texts[:rows]
+    few = max(50, len(texts) // 8)  # of what takes long
     runs: dict[str, tuple[Run, int]] = {
         "reader": (lambda ts: reader([Item(t) for t in ts]), len(texts)),
         "model": (classifier.probabilities, len(texts)),
-        "tfidf_lr": (linear(train, text, label), len(texts)),
-        "minilm_float32": (minilm(half=False), max(50, len(texts) // 8)),
-        "minilm_bfloat16": (minilm(half=True), max(50, len(texts) // 8)),
+        "tfidf_lr": (rivals.linear(*known), len(texts)),
+        "spacy_textcat": (rivals.spacy_textcat(*known), len(texts)),
+        "static_vectors_lr": (rivals.static_vectors(*known), len(texts)),
+        "minilm_float32": (rivals.minilm(half=False), few),
+        "minilm_bfloat16": (rivals.minilm(half=True), few),
+        "minilm_onnx_int8": (rivals.minilm_int8("onnxruntime", threads), few),
+        "minilm_openvino_int8": (rivals.minilm_int8("openvino", threads), few),
     }
     found: dict[str, list[float]] = {name: [] for name in runs}
     for run, _ in runs.values():
@@ -103,12 +85,26 @@ def main(
             found[name].append(timed(run, texts[:count]))
     speeds = {name: round(statistics.median(values), 1) for name, values in found.items()}
     tokens = sum(len(words(t)) for t in texts) / len(texts)
+    truth = np.array(read_table(file, text=text, label=label).labels[:rows])
+    head = next(iter(classifier.heads))
+    ours = classifier.probabilities(texts)[head]
+    names = np.array(sorted(set(table.labels)))
+    right = {"model": float((np.array(ours.names)[ours.values.argmax(1)] == truth).mean())}
+    for name in ("tfidf_lr", "static_vectors_lr"):
+        answers = np.asarray(runs[name][0](texts)).argmax(1)
+        right[name] = float((names[answers] == truth).mean())
     if as_json:
-        click.echo(json.dumps({"model": model, "words_a_text": tokens, "a_second": speeds}))
+        click.echo(
+            json.dumps(
+                {"model": model, "words_a_text": tokens, "a_second": speeds, "accuracy": right}
+            )
+        )
         return
     click.echo(f"{model}: {len(texts)} texts of {tokens:.0f} words, {threads} thread(s)")
     for name, speed in speeds.items():
-        click.echo(f"  {name:<16}{speed:10.1f} a second{speed / speeds['minilm_float32']:8.1f} x")
+        times = speed / speeds["minilm_float32"]
+        line = f"  {name:<22}{speed:10.1f} a second{speed * tokens:12.0f} words{times:8.1f} x"
+        click.echo(line + _said(right, name))
 
 
 if __name__ == "__main__":

@@ -61,21 +61,26 @@ def _sentence(group: str, found: dict[str, float]) -> str:
         usual = found["amount"] / max(found["ratio"], 1e-9)
         return f"{found['amount']:.2f} is {found['ratio']:.1f} times the card's usual {usual:.2f}"
     if group == "earlier_amounts":
-        return f"{found['high_14']:.0f} unusually large payments on this card in two weeks"
+        return f"{_count(found['high_14'], 'unusually large payment')} on this card in two weeks"
     if group == "terminal":
         if found["quiet_frauds"] == 0 or found["since_last_fraud"] >= NEVER:
             return "what is known of this terminal's payments"
         return (
-            f"{found['quiet_frauds']:.0f} known frauds at this terminal, the latest "
-            f"{found['since_last_fraud']:.0f} days ago"
+            f"{_count(found['quiet_frauds'], 'known fraud')} at this terminal, the latest "
+            f"{_count(found['since_last_fraud'], 'day')} ago"
         )
     if group == "terminal_traffic":
-        return f"{found['terminal_count_1']:.0f} payments at this terminal today"
+        return f"{_count(found['terminal_count_1'], 'payment')} at this terminal today"
     if group == "pace":
         return (
-            f"{found['count_1']:.0f} payments with this card today, the last "
-            f"{found['gap'] / 60:.0f} minutes ago"
+            f"{_count(found['count_1'], 'payment')} with this card today, the last "
+            f"{_count(found['gap'] / 60, 'minute')} ago"
         )
     if group == "time":
         return f"paid at {int(found['hour']):02d}:{int(found['hour'] % 1 * 60):02d}"
     return f"{found['card_frauds_30']:.0f} known frauds on this card"
+
+
+def _count(value: float, noun: str) -> str:
+    """Return a number of things as people say it."""
+    return f"{value:,.0f} {noun}{'' if round(value) == 1 else 's'}"
