@@ -20,13 +20,12 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from benchmarks.smtp_intake import memory
 from ledger import Ledger, Viewer, open_ledger
 from tests.connectors.dovecot import PASSWORD, Dovecot, running_dovecot
 
@@ -58,6 +57,12 @@ def mail(number: str, attachment: bytes = b"") -> bytes:
         + base64.encodebytes(attachment).replace(b"\n", b"\r\n")
         + b"--b--\r\n"
     )
+
+
+def memory(pid: int, field: str) -> int:
+    """Return a process's VmRSS or VmHWM in megabytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith(field))
 
 
 @contextmanager
@@ -233,8 +238,11 @@ def _peaks(folder: Path) -> dict[str, int]:
 
 def _family(pid: int) -> list[int]:
     """Return a process and all below it."""
-    below = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [pid, *(one for child in below.split() for one in _family(int(child)))]
+    below: list[str] = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError):  # a thread that ended since it was listed
+            below += path.read_text().split()
+    return [pid, *(one for child in below for one in _family(int(child)))]
 
 
 @click.command()

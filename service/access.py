@@ -48,6 +48,13 @@ def secret_key(data_dir: Path) -> str:
     return path.read_text()
 
 
+def installation_key(settings: Settings) -> str:
+    """Return the secret that signs sessions and seals what the ledger keeps for others' doors."""
+    if settings.secret_key is not None:
+        return settings.secret_key.get_secret_value()
+    return secret_key(settings.data_dir.expanduser())
+
+
 def viewer() -> Viewer:
     """Return who asks in this request; only behind one of the gates below."""
     return cast(Viewer, g.viewer)

@@ -92,10 +92,7 @@ def create_app(settings: Settings) -> OpenAPI:
 
 def configure(app: OpenAPI, settings: Settings) -> None:
     """Set the limits of a request and the properties of the session cookie."""
-    if settings.secret_key is None:
-        app.secret_key = access.secret_key(settings.data_dir.expanduser())
-    else:
-        app.secret_key = settings.secret_key.get_secret_value()
+    app.secret_key = access.installation_key(settings)
     secure = settings.behind_proxy or (settings.public_url or "").startswith("https://")
     app.config.update(
         UPLOAD_BYTES=settings.upload_bytes,

@@ -35,9 +35,7 @@ def accounts_of(settings: Settings) -> list[Account]:
 
 def make_vault(settings: Settings, ledger: Ledger) -> Vault:
     """Return what keeps secrets, under this installation's key."""
-    if settings.secret_key is not None:
-        return Vault(ledger, settings.secret_key.get_secret_value())
-    return Vault(ledger, str(access.secret_key(settings.data_dir.expanduser())))
+    return Vault(ledger, access.installation_key(settings))
 
 
 def make_reader(settings: Settings, account: Account, ledger: Ledger, bell: Bell | None) -> Reader:
