@@ -90,6 +90,7 @@ class Running:
         self._told: dict[str, Any] | None = None
         self._answer: dict[str, Any] = {}
         self._stopped = threading.Event()
+        self._ended = threading.Event()
         self._process = _start(context.settings.train_memory_bytes)
         self._thread = threading.Thread(target=self._look_after, name="job", daemon=True)
         self._thread.start()
@@ -97,7 +98,7 @@ class Running:
     @property
     def alive(self) -> bool:
         """Whether the job is still in hand."""
-        return self._thread.is_alive()
+        return not self._ended.is_set()
 
     def stop(self) -> None:
         """End the process, give the job back, and return when that is done."""
@@ -129,6 +130,8 @@ class Running:
         except Exception as error:  # a thread's end is seen by nobody: say it, and go on
             log.error("job_desk_failed", job=self._job.id, where=where(error))
             self._put_off({"code": "internal_error", "message": "Mailroom made a mistake here."})
+        finally:
+            self._ended.set()  # before the bell: whoever hears it must find the desk free
         log.info("job_ended", job=self._job.id, seconds=round(time.monotonic() - began, 1))
         self._context.ledger.pulses.beat(self._job.queue, self._holder, 1)
         if not self._context.stopping:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from celery import Celery
 
 from ledger import Job
 from tests.workers.installation import VIEWER, Installation
 from tests.workers.waiting import eventually
+from workers.context import Context
+from workers.job_desk import JobDesk
 
 ENDED = {"done", "failed", "cancelled"}
 
@@ -128,6 +133,32 @@ def test_a_killed_worker_takes_its_job_along_and_another_does_it(mailroom: Insta
     found = mailroom.ledger.alerts.list(VIEWER, job_id=job.id).items
     assert found  # once: the first attempt left nothing
     assert len({one.number for one in found}) == len(found)
+
+
+def test_a_bell_heard_while_it_rings_starts_the_next_job(mailroom: Installation) -> None:
+    """The worker may answer before the ring returns; the next job must not wait for another."""
+    rung: queue.Queue[str] = queue.Queue()
+    answered = threading.Event()
+
+    class Slow(Context):
+        """Rings, and does not go on before the bell was answered."""
+
+        def ring(self, app: Celery, queue: str) -> None:
+            rung.put(queue)
+            answered.wait(60)
+
+    bad = [add(mailroom, "demand", b"no,table", horizon=7) for _ in range(2)]
+    context = Slow(mailroom.settings)
+    desk = JobDesk(Celery(), context, "series")
+    try:
+        desk.work()
+        assert rung.get(timeout=60) == "series"
+        desk.work()
+        assert {get(mailroom, job).state for job in bad} == {"failed", "running"}
+    finally:
+        answered.set()
+        desk.stop()
+        context.close()
 
 
 def test_cancelled_is_ended_and_a_stopping_worker_gives_back(mailroom: Installation) -> None:
