@@ -17,6 +17,7 @@ _FIGURES = {
     "recall_out_of_scope": "out of scope recognised",
     "false_rejection": "in scope but rejected",
     "auroc_out_of_scope": "AUROC of out of scope",
+    "neighbours_agree": "most of the 5 nearest examples have the true label",
 }
 
 
@@ -42,6 +43,7 @@ def own(config: Mapping[str, Any], heads: Mapping[str, Sequence[str]]) -> str:
         f"{history['best_epoch']}.",
         f"- Languages: {', '.join(config['languages'])}.",
         f"- Licence: {config['licence']}.",
+        _carried(config.get("examples", 0), data["file"]),
         "",
     ]
     for head, labels in heads.items():
@@ -52,3 +54,14 @@ def own(config: Mapping[str, Any], heads: Mapping[str, Sequence[str]]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _carried(examples: int, file: str) -> str:
+    """Return what whoever hands the model on should know of the texts in it."""
+    if not examples:
+        return "- Carries no texts, only the words of its vocabulary."
+    return (
+        f"- Carries excerpts of {examples:,} rows of `{file}` with their labels, to be shown "
+        "beside answers, and `report.html` quotes some: whoever has the model can read them. "
+        "`mailroom train --no-examples` leaves them out."
+    )

@@ -5,7 +5,7 @@ Shapes: N texts, L labels of a head (with out of scope as one more where the hea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,9 +22,10 @@ from nlp.calibration import (
     scope_signs,
     softmax,
 )
-from nlp.fitting import predict
+from nlp.fitting import embed, predict
 from nlp.lexicon import Lexicon, NgramTable
 from nlp.models.text_classifier import Scores, TextClassifier
+from nlp.neighbours import Representation
 from nlp.tokens import words
 from sequence.artifact import Artifact, load_artifact, save_artifact
 from sequence.quantisation import compress, expand
@@ -81,17 +82,37 @@ class Classifier:
         blended = blend(scores, self.columns[head], calibration)
         return apply(blended, self.heads[head], calibration)
 
+    def representation(self, scores: Scores, pooled_GP: Tensor | None) -> Representation:
+        """Return what neighbours are found by: pooled vectors, and every head's scaled scores."""
+        blended = [
+            blend(scores, columns, self.calibration[head]) for head, columns in self.columns.items()
+        ]
+        pooled = None if pooled_GP is None else pooled_GP.float().cpu().numpy()
+        return Representation(pooled, np.concatenate(blended, axis=1))
+
+    def represent(self, texts: Sequence[str]) -> Representation:
+        """Return what `representation` gives, of texts."""
+        documents = self.lexicon.encode([words(text) for text in texts])
+        scores, pooled = embed(self.model, self.lexicon, documents, self.part_length)
+        return self.representation(scores, pooled)
+
     def answers(self, head: str) -> tuple[str, ...]:
         """Return the labels that a head may answer, out of scope last where it tells it."""
         calibration = self.calibration[head]
         return answer_names(self.heads[head], calibration)
 
     def save(
-        self, folder: Path, *, card: str, report: str | None = None, replace: bool = False
+        self,
+        folder: Path,
+        *,
+        card: str,
+        report: str | None = None,
+        beside: Mapping[str, bytes] | None = None,
+        replace: bool = False,
     ) -> None:
         """Write the weights folder; large tables in 8 bits, the rest in 16.
 
-        `report` is an HTML page kept beside the model.
+        `report` is an HTML page kept beside the model, `beside` other files by their names.
         """
         tensors = compress(self.model.state_dict(), self.model.tables())
         tensors["ngrams.keys"] = torch.from_numpy(self.ngrams.keys.view(np.int32))
@@ -107,6 +128,7 @@ class Classifier:
             "network": self.model.config.to_json(),
         }
         files = {VOCABULARY: "\n".join(self.words).encode("utf-8", "surrogatepass")}
+        files |= beside or {}
         if report is not None:
             files[REPORT] = report.encode("utf-8", "surrogatepass")
         save_artifact(

@@ -16,7 +16,8 @@ from nlp import evidence
 from nlp.batch import TextBatch, make_batch
 from nlp.calibration import OUT_OF_SCOPE
 from nlp.classifier import Classifier, Probabilities, in_scope, load_classifier
-from nlp.models.text_classifier import Told
+from nlp.models.text_classifier import Scores, Told
+from nlp.neighbours import Projection, projection_of
 from nlp.outcome import Evidence, Item, Label, Outcome
 from nlp.sentences import sentences as sentences_of
 from nlp.tokens import places, words
@@ -30,9 +31,12 @@ LONGEST_SHOWN = 50_000  # words of a document past which its evidence is of n-gr
 class ClassifierReader:
     """Reads texts with a text classifier's weights."""
 
-    def __init__(self, classifier: Classifier, *, kind: str) -> None:
+    def __init__(
+        self, classifier: Classifier, *, kind: str, projection: Projection | None = None
+    ) -> None:
         self.classifier = classifier
         self.kind = kind
+        self.projection = projection  # where the model keeps labelled examples
         config = classifier.config
         self.scored: Mapping[str, str] = config.get("scored", {})  # head -> what scores 1
         self.by_sentence: Mapping[str, str] = config.get("by_sentence", {})
@@ -46,6 +50,7 @@ class ClassifierReader:
         texts = [item.text for item in items]
         whole = [head for head in classifier.heads if head not in self.by_sentence]
         labels: list[dict[str, Label]] = [{} for _ in items]
+        vectors: list[bytes | None] = [None] * len(items)
         split = [words(text) for text in texts] if whole else []
         documents = classifier.lexicon.encode(split)
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
@@ -57,14 +62,18 @@ class ClassifierReader:
             )
             read = [texts[i] for i in rows]
             places_N = places(read, [split[i] for i in rows])
-            for head, found in self._labels(batch, read, places_N, whole).items():
-                for i, label in zip(rows.tolist(), found, strict=True):
+            found, near = self._labels(batch, read, places_N, whole)
+            for head, own in found.items():
+                for i, label in zip(rows.tolist(), own, strict=True):
                     labels[i][head] = label
+            for i, vector in zip(rows.tolist(), near, strict=True):
+                vectors[i] = vector
         for head, side in self.by_sentence.items():
-            for own, label in zip(labels, self._asked(items, head, side), strict=True):
-                own[head] = label
+            for mine, label in zip(labels, self._asked(items, head, side), strict=True):
+                mine[head] = label
         scored = self._sentence_scores(texts) if sentences and self.scored else [()] * len(items)
-        return [self._outcome(*row) for row in zip(items, labels, languages, scored, strict=True)]
+        together = zip(items, labels, languages, scored, vectors, strict=True)
+        return [self._outcome(*row) for row in together]
 
     def _outcome(
         self,
@@ -72,6 +81,7 @@ class ClassifierReader:
         labels: Mapping[str, Label],
         language: str | None,
         sentences: tuple[Mapping[str, Any], ...],
+        vector: bytes | None,
     ) -> Outcome:
         config = self.classifier.config
         return Outcome(
@@ -84,6 +94,7 @@ class ClassifierReader:
             characters=len(item.text),
             of=len(item.text),
             sentences=sentences,
+            vector=vector,
         )
 
     def _labels(
@@ -92,8 +103,8 @@ class ClassifierReader:
         texts: Sequence[str],
         places_N: tuple[NDArray[np.int64], NDArray[np.int64]],
         heads: Sequence[str],
-    ) -> dict[str, list[Label]]:
-        """Return each head's label of every document of a batch, with evidence.
+    ) -> tuple[dict[str, list[Label]], list[bytes | None]]:
+        """Return each head's label of every document of a batch, with evidence, and vectors.
 
         `places_N` are where all words start and end, each within its document's text.
         """
@@ -105,7 +116,19 @@ class ClassifierReader:
             added = self._contributions(batch, told, head, answer)
             chosen = evidence.strongest(added, batch.lengths)
             labels[head] = self._answers(head, answer, evidence.joined(chosen, *places_N, texts))
-        return labels
+        return labels, self._vectors(scores, told, len(texts))
+
+    def _vectors(self, scores: Scores, told: Told | None, count: int) -> list[bytes | None]:
+        """Return each document's vector among the labelled examples that the model keeps.
+
+        A by-product: the product costs less than reading two words. None where there are no
+        examples, or a document was so long that its states were let go.
+        """
+        if self.projection is None or (told is None and self.classifier.model.head is not None):
+            return [None] * count
+        pooled = None if told is None else told.pooled
+        vectors = self.projection(self.classifier.representation(scores, pooled))
+        return [vector.tobytes() for vector in vectors]
 
     def _contributions(
         self, batch: TextBatch, told: Told | None, head: str, answer: Probabilities
@@ -212,4 +235,8 @@ def _own_part(item: Item) -> tuple[int, int]:
 
 def make_reader(artifact: Artifact, *, kind: str, device: torch.device) -> ClassifierReader:
     """Return a reader of a text classifier's weights."""
-    return ClassifierReader(load_classifier(artifact, device=device), kind=kind)
+    return ClassifierReader(
+        load_classifier(artifact, device=device),
+        kind=kind,
+        projection=projection_of(artifact.files),
+    )

@@ -146,3 +146,36 @@ def predict(
         if ngrams is not None and scores.ngrams is not None:
             ngrams[index] = scores.ngrams.float().cpu()
     return Scores(sequence if model.head is not None else None, ngrams)
+
+
+@torch.no_grad()
+def embed(
+    model: TextClassifier,
+    lexicon: Lexicon,
+    documents: Types,
+    part_length: int,
+    *,
+    items: int = 256,
+    steps: int = 16_384,
+) -> tuple[Scores, Tensor | None]:
+    """Return what `predict` does and each document's pooled vector (N, P), in order, on the CPU."""
+    device = next(model.parameters()).device
+    lengths = np.array([len(document) for document in documents], dtype=np.int64)
+    scored: list[Scores] = []
+    pooled: list[Tensor] = []
+    order: list[NDArray[np.int64]] = []
+    for rows in bucketed(lengths, items=items, steps=steps):
+        batch = make_batch([documents[i] for i in rows], lexicon, part_length=part_length)
+        scores, own = model.scores_and_pooled(batch.to(device))
+        order.append(rows)
+        scored.append(scores)
+        if own is not None:
+            pooled.append(own.float().cpu())
+    back = torch.from_numpy(np.argsort(np.concatenate(order), kind="stable"))
+
+    def sorted_back(parts: Sequence[Tensor | None]) -> Tensor | None:
+        whole = [part.float().cpu() for part in parts if part is not None]
+        return torch.cat(whole)[back] if whole else None
+
+    branches = Scores(*(sorted_back(branch) for branch in zip(*scored, strict=True)))
+    return branches, sorted_back(pooled)

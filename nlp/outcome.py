@@ -64,6 +64,7 @@ class Outcome:
     of: int  # of how many
     sentences: tuple[Mapping[str, Any], ...] = field(default=())  # of a review, when asked for
     doubtful: bool = False  # an entity is less sure than its model's threshold
+    vector: bytes | None = None  # where labelled examples lie beside it; no part of the JSON
 
     @property
     def needs_review(self) -> bool:

@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from nlp import kinds, models, weights
 from nlp.errors import UnknownModel
 from nlp.language import language_of, readable
+from nlp.neighbours import EXAMPLES, VECTORS, Index, Neighbour, index_of
 from nlp.outcome import Failure, Item, Label, Outcome
-from sequence.artifact import Artifact, load_artifact
+from sequence.artifact import Artifact, load_artifact, read_files
 from sequence.device import choose_device
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class Reader:
         self.kind: str = kind or config.get("kind") or self.name
         self.heads: Mapping[str, Sequence[str]] = config.get("heads", {})
         self.languages: tuple[str, ...] = tuple(config.get("languages", ()))
+        self._folder = artifact.folder
+        self._index: Index | None = None
         module = importlib.import_module(f"nlp.models.{config['model']}")
         self._model: ModelReader = module.make_reader(
             artifact, kind=self.kind, device=choose_device(device)
@@ -69,6 +72,24 @@ class Reader:
         for i, outcome in zip(rows, read, strict=True):
             results[i] = outcome
         return [result for result in results if result is not None]
+
+    def neighbours(self, text: str, count: int = 5) -> list[Neighbour]:
+        """Return the labelled examples most like a text, the nearest first.
+
+        None where the model keeps no examples, or does not read the text.
+        """
+        (answer,) = self([Item(text)])
+        vector = answer.vector if isinstance(answer, Outcome) else None
+        return [] if vector is None else self.nearest(vector, count)
+
+    def nearest(self, vector: bytes, count: int = 5) -> list[Neighbour]:
+        """Return the labelled examples most like a text that this reader made `vector` of.
+
+        They are read when first asked for. Raises ArtifactMissing, ArtifactDamaged, BadParcel.
+        """
+        if self._index is None:
+            self._index = index_of(read_files(self._folder, (EXAMPLES, VECTORS)))
+        return [] if self._index is None else self._index.nearest(vector, count)
 
     def _read(
         self, items: list[Item], languages: list[str | None], sentences: bool

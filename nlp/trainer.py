@@ -19,6 +19,7 @@ from nlp.distillation import teach
 from nlp.errors import NotEnoughData, TableError
 from nlp.examples import Examples, check_enough, label_names, split
 from nlp.features import FeatureSettings
+from nlp.kept_examples import AGREEMENT, keep
 from nlp.language import language_of
 from nlp.recipe import Recipe
 from nlp.tables import Table, read_table
@@ -47,6 +48,7 @@ class Job:
     device: str = "auto"
     threads: int | None = None  # 0: one a core; None: as they are
     least_version: int = 1  # where versions are also kept elsewhere
+    examples: bool = True  # whether some of the file's texts go with the model, to be shown
     recipe: Recipe = field(default_factory=Recipe)
 
     def to_json(self) -> dict[str, Any]:
@@ -226,6 +228,9 @@ def _save(
         [OUT_OF_SCOPE if v == job.recipe.out_of_scope else v for v in dev.labels], classifier, head
     )
     figures = evaluation.figures_of(answer, truth, classifier.calibration[head].threshold)
+    kept = keep(classifier, head, table, dev, seed=job.recipe.seed) if job.examples else None
+    if kept is not None:
+        figures[AGREEMENT] = kept.agreement
     classifier.config = {
         "name": job.name,
         "version": version,
@@ -243,9 +248,13 @@ def _save(
         "recipe": job.recipe.to_json(),
         "history": trained.history.to_json(),
         "scores": {head: figures},
+        "examples": kept.rows if kept else 0,
         "licence": "of its training data: the owner of the file decides",
     }
     card = cards.own(classifier.config, dict(classifier.heads))
-    page = report.render(classifier.config, head, answer, truth, dev.texts, trained.history.epochs)
-    classifier.save(job.models_dir / job.name / version, card=card, report=page)
+    # a model that carries no texts does not quote them in its report either
+    shown = dev.texts if job.examples else [f"row {place + 1}" for place in dev.places]
+    page = report.render(classifier.config, head, answer, truth, shown, trained.history.epochs)
+    folder = job.models_dir / job.name / version
+    classifier.save(folder, card=card, report=page, beside=kept.files if kept else None)
     return figures

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,12 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Return a weights folder's config without its tensors; only that file's hash is checked."""
     manifest = _manifest(folder)
     return _json(folder / CONFIG, _checked(folder, CONFIG, manifest))
+
+
+def read_files(folder: Path, names: Sequence[str]) -> dict[str, bytes]:
+    """Return those of the named files that a weights folder has, each checked; raises as below."""
+    manifest = _manifest(folder)
+    return {name: _checked(folder, name, manifest) for name in names if name in manifest}
 
 
 def load_artifact(folder: Path, *, device: str | torch.device = "cpu") -> Artifact:

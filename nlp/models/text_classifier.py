@@ -49,6 +49,7 @@ class Told(NamedTuple):
 
     states: Padded  # of every word of every part (C, T, H)
     parts: list[Summary]  # what each pooling chose among them
+    pooled: Tensor  # one vector a document (G, P)
 
 
 class TextClassifier(nn.Module):
@@ -168,7 +169,17 @@ class TextClassifier(nn.Module):
             pooling.merged(own, batch.parts_G)  # type: ignore[operator]
             for pooling, own in zip(self.poolings, parts, strict=True)
         ]
-        return Scores(self.head(torch.cat(pooled, dim=1)), ngrams), Told(states, parts)
+        pooled_GP = torch.cat(pooled, dim=1)
+        return Scores(self.head(pooled_GP), ngrams), Told(states, parts, pooled_GP)
+
+    def scores_and_pooled(self, batch: TextBatch) -> tuple[Scores, Tensor | None]:
+        """Return what `forward` does and one vector a document (G, P), for reading only."""
+        ngrams = self.ngram_scores(batch)
+        if self.head is None:
+            return Scores(None, ngrams), None
+        steps = max(1, batch.words_CT.values.shape[1])
+        pooled_GP = self._pool_in_slices(batch, max(1, _SLICE // steps))
+        return Scores(self.head(pooled_GP), ngrams), pooled_GP
 
     def _pool_in_slices(self, batch: TextBatch, rows: int) -> Tensor:
         """Return one vector a document (G, P), holding no more than `rows` parts' states."""
