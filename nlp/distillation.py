@@ -3,7 +3,10 @@
 A panel of up to three teachers: a linear model over n-grams; a logistic regression on vectors of
 a frozen sentence encoder; the encoder tuned on the labels. Short texts in reasonable number get
 all three, and several variants of every text are labelled by them; more text gets the first two;
-more still the first. Without the extra `train` the model learns from the labels alone.
+more still the first. A larger encoder may join them for short texts. How far each is heard is
+weighed on dev, for short and for longer texts apart: on films a linear model is as good as an
+encoder, on single sentences it is not. Without the extra `train` the model learns from the labels
+alone.
 
 Shapes: N texts, L labels of a head.
 """
@@ -14,13 +17,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlp.augmentation import variants
 from nlp.examples import Examples, truth
-from nlp.panel import LinearTeacher, blend, log_softmax, temperature, weigh
+from nlp.panel import LinearTeacher, Panel, Seat, is_short, log_softmax
 from nlp.vectors import WordVectors
 
 Floats = NDArray[np.float32]
@@ -28,7 +32,7 @@ Ints = NDArray[np.int64]
 Said = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 WINDOW = 128  # tokens that the teacher reads at once
-LEAST_DEV = 40  # rows that teachers can be weighed on
+SHORT_EPOCHS = 3  # of tuning a larger encoder on short texts
 _BLOCK = 8192  # variants labelled between two words of progress
 
 
@@ -108,6 +112,7 @@ def teach(
     vectors: WordVectors | None = None,
     budget: Budget | None = None,
     encoder: Path | None = None,
+    short_encoder: Path | None = None,
     cache: Path | None = None,
     seed: int = 0,
     said: Said | None = None,
@@ -116,9 +121,10 @@ def teach(
 
     `teacher` is "auto" (what the budget allows, where the extra `train` is installed), "tuned",
     "frozen", "linear" or "none". Every head is taught from its own labelled rows; `dev` only
-    weighs the teachers. `encoder` is a folder with another sentence encoder. `cache` keeps tuned
-    teachers and vectors between calls. Raises TeacherMissing when a teacher is asked for by name
-    and the extra is not installed.
+    weighs the teachers. `encoder` is a folder with another sentence encoder; `short_encoder` is
+    that of a larger one, to be tuned on short texts and heard on them. `cache` keeps tuned
+    teachers, their opinions and vectors between calls. Raises TeacherMissing when a teacher is
+    asked for by name and the extra is not installed.
     """
     if teacher == "none" or (teacher == "auto" and not installed()):
         return Lesson(examples, "from the labels alone")
@@ -132,14 +138,14 @@ def teach(
         chosen = plan([len(text) for text in texts], budget or Budget(), teacher)
         seen = np.unique(numbers)  # a label nobody gave gets no column in the teachers
         asked, truth_there, _ = _known(dev, head, [names[i] for i in seen])
-        school = _School(chosen, len(seen), encoder, cache, seed, said)
+        school = _School(chosen, len(seen), encoder, short_encoder, cache, seed, said)
         school.prepare(texts, np.searchsorted(seen, numbers), asked, truth_there)
         made = variants(texts, chosen.copies, vectors=vectors, seed=seed) if chosen.copies else []
         taught[head] = np.full((len(examples), len(names)), np.nan, dtype=np.float32)
         taught[head][rows] = _widened(school.opinion(), seen, len(names))
         extra.append((head, made, _widened(school.label(made), seen, len(names))))
         also = f"; also on {len(made):,} made-up texts" if made else ""
-        ways.append(f"{head}: {school.way}{also}")
+        ways.append(f"{head}: {school.panel.way}{also}")
     return Lesson(_joined(examples, taught, extra, heads), "; ".join(ways))
 
 
@@ -171,53 +177,32 @@ class _School:
         chosen: Plan,
         classes: int,
         encoder: Path | None,
+        short_encoder: Path | None,
         cache: Path | None,
         seed: int,
         said: Said | None,
     ) -> None:
-        self.plan, self.classes, self.encoder = chosen, classes, encoder
+        self.plan, self.classes = chosen, classes
+        self.encoder, self.short_encoder = encoder, short_encoder
         self.cache, self.seed = cache, seed
         self.said: Said = said or (lambda *_: None)
-        self.names: list[str] = []
-        self.teachers: list[Callable[[list[str]], Floats]] = []
-        self.on_rows: list[Floats] = []  # what is honest to say of the training rows
-        self.shares: list[float] = []
-        self.heat = 1.0
-        self.way = ""
+        self.texts: list[str] = []
+        self.panel = Panel()
 
     def prepare(self, texts: list[str], numbers: Ints, dev: list[str], truth: Ints) -> None:
-        """Fit every teacher on the rows, then their shares and one temperature on dev."""
+        """Fit every teacher on the rows, then their shares and temperatures on dev."""
+        self.texts = texts
         self.said("linear teacher", 0, 1)
         linear = LinearTeacher(texts, numbers, seed=self.seed)
-        self._seat("TF-IDF", linear.scores, linear.out_of_fold)
+        self.panel.seats.append(Seat("TF-IDF", linear.scores, linear.out_of_fold))
         if self.plan.way != "linear":
             self._seat_frozen(texts, numbers)
         if self.plan.way == "tuned":
-            self._seat_tuned(texts, numbers)
-        if len(truth) < LEAST_DEV:
-            self.shares = [1 / len(self.teachers)] * len(self.teachers)
-            self.way = f"taught by {', '.join(self.names)}"
-            return
-        opinions = [teacher(dev) for teacher in self.teachers]
-        self.shares = weigh(opinions, truth)
-        together = blend(opinions, self.shares)
-        self.heat = temperature(together, truth)
-        self.way = self._in_words([*opinions, together], truth)
-
-    def _in_words(self, opinions: list[Floats], truth: Ints) -> str:
-        """Return who taught, how well each knew dev, and how far it was heard."""
-        right = [f"{(opinion.argmax(1) == truth).mean():.1%}" for opinion in opinions]
-        each = [
-            f"{name} ({hits} of dev, weight {share:.2f})"
-            for name, hits, share in zip(self.names, right, self.shares, strict=False)
-        ]
-        together = f"; together {right[-1]}" if len(each) > 1 else ""
-        return f"taught by {', '.join(each)}{together}"
-
-    def _seat(self, name: str, teacher: Callable[[list[str]], Floats], on_rows: Floats) -> None:
-        self.names.append(name)
-        self.teachers.append(teacher)
-        self.on_rows.append(on_rows)
+            tuning = {"epochs": self.plan.epochs, "long_share": self.plan.long_share}
+            self._seat_tuned(texts, numbers, self.encoder, tuning)
+        if self.short_encoder is not None:
+            self._seat_short(texts, numbers)
+        self.panel.weigh(dev, truth)
 
     def _seat_frozen(self, texts: list[str], numbers: Ints) -> None:
         from nlp.teacher import SentenceEncoder, embed, probe
@@ -228,24 +213,28 @@ class _School:
         fitted = probe(vectors, numbers, seed=self.seed)
 
         def scores(asked: list[str]) -> Floats:
-            return fitted.scores(embed(asked, encoder=encoder, windows=windows))
+            return fitted.scores(embed(asked, encoder=encoder, cache=self.cache, windows=windows))
 
-        self._seat("a frozen sentence encoder", scores, fitted.out_of_fold)
+        self.panel.seats.append(Seat("a frozen sentence encoder", scores, fitted.out_of_fold))
 
-    def _seat_tuned(self, texts: list[str], numbers: Ints) -> None:
+    def _seat_tuned(
+        self,
+        texts: list[str],
+        numbers: Ints,
+        encoder: Path | None,
+        options: Mapping[str, Any],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Seat an encoder tuned on the texts; on some `rows` of them, it is heard on such only."""
         from nlp.teacher import SentenceEncoder
         from nlp.tuning import Tuning, tune
 
+        learned = np.arange(len(texts)) if rows is None else rows
         teacher = tune(
-            texts,
-            numbers,
-            encoder=SentenceEncoder(self.encoder),
-            tuning=Tuning(
-                epochs=self.plan.epochs,
-                long_share=self.plan.long_share,
-                window=WINDOW,
-                seed=self.seed,
-            ),
+            [texts[i] for i in learned],
+            numbers[learned],
+            encoder=SentenceEncoder(encoder),
+            tuning=Tuning(window=WINDOW, seed=self.seed, **options),
             cache=self.cache,
             progress=lambda done, steps, loss: self.said("teacher learns", done, steps),
         )
@@ -253,24 +242,30 @@ class _School:
         def scores(asked: list[str]) -> Floats:
             return log_softmax(teacher.scores(asked))
 
-        name = f"the encoder tuned for {self.plan.epochs} epochs"
-        self._seat(name, scores, scores(texts))
+        on_rows = np.zeros((len(texts), self.classes), dtype=np.float32)
+        on_rows[learned] = scores([texts[i] for i in learned])
+        which = "the encoder" if rows is None else "a larger one"
+        name = f"{which} tuned for {options['epochs']} epochs"
+        self.panel.seats.append(Seat(name, scores, on_rows, short_only=rows is not None))
+
+    def _seat_short(self, texts: list[str], numbers: Ints) -> None:
+        """Seat the larger encoder, at a third of the rate: large ones are more easily spoilt."""
+        rows = np.flatnonzero(is_short(texts))
+        if len(np.unique(numbers[rows])) == self.classes:
+            options = {"epochs": SHORT_EPOCHS, "learning_rate": 3e-5}
+            self._seat_tuned(texts, numbers, self.short_encoder, options, rows)
 
     def opinion(self) -> Floats:
         """Return the panel's distribution for each training row."""
-        return self._distribution(self.on_rows)
+        return self.panel.on_rows(self.texts)
 
     def label(self, made: list[str]) -> Floats:
         """Return the panel's distribution for texts that have no label."""
         blocks = [np.zeros((0, self.classes), dtype=np.float32)]
         for start in range(0, len(made), _BLOCK):
             self.said("teacher labels", start, len(made))
-            block = made[start : start + _BLOCK]
-            blocks.append(self._distribution([teacher(block) for teacher in self.teachers]))
+            blocks.append(self.panel.distribution(made[start : start + _BLOCK]))
         return np.concatenate(blocks)
-
-    def _distribution(self, opinions: list[Floats]) -> Floats:
-        return np.exp(log_softmax(blend(opinions, self.shares) / self.heat))
 
 
 def _joined(

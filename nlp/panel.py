@@ -8,7 +8,8 @@ Shapes: N texts, M texts of dev, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,10 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
+
+LEAST_DEV = 40  # rows that teachers can be weighed on
+SHORT = 60  # tokens, about; a sentence or two
+BAND_DEV = 200  # rows of either length, for weighing them apart
 
 
 class LinearTeacher:
@@ -125,3 +130,97 @@ def blend(opinions: Sequence[Floats], shares: Sequence[float]) -> Floats:
     for weight, opinion in zip(weights, opinions, strict=True):
         mixed += weight * np.exp(log_softmax(opinion).astype(np.float64))
     return np.log(np.maximum(mixed, 1e-9)).astype(np.float32)
+
+
+def is_short(texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Say of each text whether it has at most about `SHORT` tokens."""
+    return np.array([len(text) / 4.5 + 2 <= SHORT for text in texts], dtype=bool)
+
+
+@dataclass(frozen=True)
+class Seat:
+    """One teacher of a panel."""
+
+    name: str
+    scores: Callable[[list[str]], Floats]  # log-probabilities (N, C)
+    on_rows: Floats  # (N, C): what is honest to say of the training rows
+    short_only: bool = False  # it has learned from short texts, and is heard on such alone
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Texts of like length: who is heard on them, and how far."""
+
+    short: bool | None  # None: texts of every length
+    seats: list[Seat]
+    shares: list[float]
+    heat: float = 1.0
+
+    def rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Return which of the texts are its own."""
+        if self.short is None:
+            return np.arange(len(texts))
+        return np.flatnonzero(is_short(texts) == self.short)
+
+
+class Panel:
+    """Teachers, weighed on dev: on short and on longer texts apart, where dev has enough of both.
+
+    On whole film reviews a linear model is as good as an encoder, on single sentences it is not.
+    """
+
+    def __init__(self) -> None:
+        self.seats: list[Seat] = []
+        self.way = ""  # who taught, how well each knew dev, and how far it was heard
+        self._bands: list[_Band] = []
+
+    def weigh(self, dev: list[str], numbers: Ints) -> None:
+        """Give every teacher its share, and the panel a temperature, for each length of text."""
+        short = int(is_short(dev).sum())
+        apart = min(short, len(dev) - short) >= BAND_DEV or any(s.short_only for s in self.seats)
+        ways = []
+        for kind in (True, False) if apart else (None,):
+            heard = [seat for seat in self.seats if kind or not seat.short_only]
+            band = _Band(kind, heard, [1 / len(heard)] * len(heard))
+            rows = band.rows(dev)
+            if len(rows) >= LEAST_DEV:
+                opinions = [seat.scores([dev[i] for i in rows]) for seat in heard]
+                shares = weigh(opinions, numbers[rows])
+                together = blend(opinions, shares)
+                band = _Band(kind, heard, shares, temperature(together, numbers[rows]))
+                ways.append(_in_words(band, [*opinions, together], numbers[rows]))
+            else:
+                ways.append(_in_words(band))
+            self._bands.append(band)
+        self.way = "; ".join(ways)
+
+    def on_rows(self, texts: Sequence[str]) -> Floats:
+        """Return what the panel says of its training rows, whose texts these are: (N, C)."""
+        return self._distribution(texts, lambda seat, rows: seat.on_rows[rows])
+
+    def distribution(self, texts: Sequence[str]) -> Floats:
+        """Return what the panel says of other texts: probabilities (N, C)."""
+        return self._distribution(texts, lambda seat, rows: seat.scores([texts[i] for i in rows]))
+
+    def _distribution(
+        self, texts: Sequence[str], opinion: Callable[[Seat, NDArray[np.int64]], Floats]
+    ) -> Floats:
+        found = np.zeros((len(texts), self.seats[0].on_rows.shape[1]), dtype=np.float32)
+        for band in self._bands:
+            rows = band.rows(texts)
+            if len(rows):
+                opinions = [opinion(seat, rows) for seat in band.seats]
+                found[rows] = np.exp(log_softmax(blend(opinions, band.shares) / band.heat))
+        return found
+
+
+def _in_words(band: _Band, opinions: Sequence[Floats] = (), numbers: Ints | None = None) -> str:
+    told = {None: "", True: "short texts ", False: "longer texts "}[band.short] + "taught by "
+    if numbers is None:
+        return told + ", ".join(seat.name for seat in band.seats)
+    right = [f"{(opinion.argmax(1) == numbers).mean():.1%}" for opinion in opinions]
+    each = [
+        f"{seat.name} ({hits} of dev, weight {share:.2f})"
+        for seat, hits, share in zip(band.seats, right, band.shares, strict=False)
+    ]
+    return told + ", ".join(each) + (f"; together {right[-1]}" if len(each) > 1 else "")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -149,8 +149,10 @@ def embed(
     """
     key = content_key([encoder.fingerprint, str(window), str(windows), *texts])
     kept = cache / f"embedding-{key}.npy" if cache else None
-    if kept and kept.exists():
-        return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float32)
+    return remembered(kept, lambda: _embed(texts, encoder, window, windows))
+
+
+def _embed(texts: Sequence[str], encoder: SentenceEncoder, window: int, windows: int) -> Vectors:
     pieces, owner = all_windows(encoder, texts, window, windows)
     encoder.network.eval()
     sums_ND = torch.zeros(len(texts), encoder.width)
@@ -160,13 +162,20 @@ def embed(
         weight_B1 = torch.tensor([[float(len(pieces[i]))] for i in group])
         rows = torch.tensor([owner[i] for i in group])
         sums_ND.index_add_(0, rows, functional.normalize(pooled_BD, dim=1) * weight_B1)
-    vectors = functional.normalize(sums_ND, dim=1).numpy()
+    return np.asarray(functional.normalize(sums_ND, dim=1).numpy(), dtype=np.float32)
+
+
+def remembered(kept: Path | None, compute: Callable[[], Vectors]) -> Vectors:
+    """Return what the file holds, else what `compute` gives, kept there for the next time."""
+    if kept and kept.exists():
+        return np.asarray(np.load(kept, allow_pickle=False), dtype=np.float32)
+    found = compute()
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         temporary = kept.with_suffix(".part.npy")
-        np.save(temporary, vectors, allow_pickle=False)
+        np.save(temporary, found, allow_pickle=False)
         temporary.replace(kept)
-    return vectors
+    return found
 
 
 def all_windows(

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nlp.errors import Unfinished
-from nlp.teacher import SentenceEncoder, all_windows, batches, content_key
+from nlp.teacher import SentenceEncoder, all_windows, batches, content_key, remembered
 from sequence.device import multiplies_bfloat16
 
 KEEP_EVERY = 300.0  # seconds between two checkpoints
@@ -59,17 +59,28 @@ class TunedTeacher(nn.Module):
         self.network = encoder.network
         self.dropout = nn.Dropout(0.1)
         self.head = nn.Linear(encoder.width, classes)
+        self.kept: Path | None = None  # where `tune` keeps it; opinions stand beside it
 
     def forward(self, ids: Sequence[Sequence[int]]) -> Tensor:
         """Return the class scores of each window, (B, C)."""
         scores_BC: Tensor = self.head(self.dropout(self.encoder.pooled(ids)))
         return scores_BC
 
-    @torch.inference_mode()
     def scores(
         self, texts: Sequence[str], *, window: int = 128, windows: int = 4
     ) -> NDArray[np.float32]:
-        """Return class scores for each text, (N, C): the length-weighted mean of its windows'."""
+        """Return class scores for each text, (N, C): the length-weighted mean of its windows'.
+
+        A teacher that is kept keeps them too: on many texts they cost as much as the training.
+        """
+        opinions = None
+        if self.kept and texts:
+            key = content_key([self.kept.stem, str(window), str(windows), *texts])
+            opinions = self.kept.with_name(f"opinions-{key}.npy")
+        return remembered(opinions, lambda: self._scores(texts, window, windows))
+
+    @torch.inference_mode()
+    def _scores(self, texts: Sequence[str], window: int, windows: int) -> NDArray[np.float32]:
         self.eval()
         pieces, owner = all_windows(self.encoder, texts, window, windows)
         sums_NC = torch.zeros(len(texts), self.head.out_features)
@@ -127,7 +138,7 @@ def tune(
     teacher = TunedTeacher(encoder, targets_NC.shape[1])
     digest = hashlib.sha256(targets_NC.numpy().tobytes()).hexdigest()
     key = content_key([encoder.fingerprint, json.dumps(asdict(tuning)), digest, *texts])
-    kept = cache / f"teacher-{key}.safetensors" if cache else None
+    kept = teacher.kept = cache / f"teacher-{key}.safetensors" if cache else None
     if kept and kept.exists():
         teacher.load(kept)
         return teacher

@@ -46,12 +46,14 @@ def ship(
 ) -> Path:
     """Train on all sources, choose on all devs, and write the weights folder with its card.
 
-    `told` are options of the recipe that whoever makes the weights wants otherwise.
+    `told` are options of the recipe that whoever makes the weights wants otherwise, and perhaps
+    the folder of a `short_encoder` that teaches, too.
     """
     examples, chosen_on = joined(train.values()), joined(dev.values())
     heads = dict(shipment.heads or label_names(examples))
     found = read_vectors(vectors)
-    recipe = replace(shipment.recipe, **told)
+    short_encoder = told.get("short_encoder")
+    recipe = replace(shipment.recipe, **{k: v for k, v in told.items() if k != "short_encoder"})
     lesson = teach(
         examples,
         chosen_on,
@@ -59,6 +61,7 @@ def ship(
         teacher=recipe.teacher,
         vectors=found,
         budget=shipment.budget,
+        short_encoder=short_encoder,
         cache=user_cache_path("mailroom") / "teachers",  # hours of work: a killed run goes on
         seed=recipe.seed,
         said=lambda what, done, of: _say(f"{what} {done:,} of {of:,}"),
