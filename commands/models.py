@@ -45,6 +45,7 @@ def _row(model: Any, active: dict[str, str | None]) -> dict[str, Any]:
         "languages": config.get("languages", []),
         "scores": config.get("scores", {}),
         "licence": config.get("licence"),
+        "examples": config.get("examples", 0),
         "folder": str(model.folder),
         "damaged": model.damaged,
     }
@@ -61,6 +62,8 @@ def _print(row: dict[str, Any]) -> None:
         click.echo(f"    {head}: {labels} labels{known}")
     if row["licence"]:
         click.echo(f"    data: {row['licence']}")
+    if row["examples"]:
+        click.echo(f"    carries excerpts of {row['examples']:,} rows of its training file")
 
 
 def _has_accuracy(score: Any) -> bool:

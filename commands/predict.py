@@ -10,15 +10,24 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from workers.reading import Reading
+    from workers.reading import Readers, Reading
 
 
 @click.command()
 @click.argument("model")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--text", multiple=True, help="A text to read; may be said more than once.")
+@click.option(
+    "--neighbours",
+    type=click.IntRange(0, 50),
+    default=0,
+    metavar="N",
+    help="Also the N most similar labelled examples, of a model of your own.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(model: str, files: tuple[Path, ...], text: tuple[str, ...], as_json: bool) -> None:
+def command(
+    model: str, files: tuple[Path, ...], text: tuple[str, ...], neighbours: int, as_json: bool
+) -> None:
     """Read FILES (or --text, or standard input) with MODEL.
 
     MODEL is a kind, a shipped or trained name, NAME@VERSION or a folder; `auto` recognises the
@@ -27,6 +36,7 @@ def command(model: str, files: tuple[Path, ...], text: tuple[str, ...], as_json:
     from intake import Limits
     from ledger.errors import LedgerError
     from nlp.errors import ReadingError
+    from sequence.errors import SequenceError
     from settings import Settings
     from workers.addresses import models_folder
     from workers.logs import configure
@@ -60,9 +70,16 @@ def command(model: str, files: tuple[Path, ...], text: tuple[str, ...], as_json:
     try:
         incoming = [Incoming(body, kind=name, name=Path(n).name) for n, body in documents]
         readings = readers.read(incoming)
+        found = [
+            _answer(n, r) | _similar(readers, name, r, neighbours)
+            for (n, _), r in zip(documents, readings, strict=True)
+            if r is not None
+        ]
+    except (ReadingError, SequenceError) as error:
+        click.echo(f"mailroom predict: {error}", err=True)
+        sys.exit(2)
     finally:
         readers.close()
-    found = [_answer(n, r) for (n, _), r in zip(documents, readings, strict=True) if r is not None]
     if as_json:
         click.echo(json.dumps({"results": found}, ensure_ascii=False))
     else:
@@ -97,6 +114,16 @@ def _answer(name: str, reading: Reading) -> dict[str, Any]:
     return answer | {"outcome": reading.outcome}
 
 
+def _similar(readers: Readers, name: str | None, reading: Reading, count: int) -> dict[str, Any]:
+    """Return the labelled examples beside a document; nothing unless they were asked for."""
+    if not count or reading.error is not None:
+        return {}
+    if name is None or reading.vector is None:
+        return {"neighbours": []}
+    near = readers.reader(name).nearest(reading.vector, count)
+    return {"neighbours": [one.to_json() for one in near]}
+
+
 def _print(result: dict[str, Any], reading: Reading | None) -> None:
     if "error" in result:
         click.echo(f"{result['document']}: {result['error']['message']}")
@@ -115,3 +142,6 @@ def _print(result: dict[str, Any], reading: Reading | None) -> None:
     for entity in outcome["entities"][:40]:
         value = entity["value"] or ""
         click.echo(f"  {entity['label']} [{entity['start']}:{entity['end']}] {value}")
+    for near in result.get("neighbours", []):
+        how = f"{near['similarity']:.2f} alike, row {near['row']}"
+        click.echo(f"  {', '.join(near['labels'].values())} ({how}): {near['text']}")

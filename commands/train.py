@@ -61,6 +61,7 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
 @click.option("--horizon", type=click.IntRange(1), default=28, help="Demand: steps ahead.")
 @click.option("--gap", type=click.IntRange(0), default=0, help="Demand: steps left out before.")
 @click.option("--delay", type=click.IntRange(0), default=7, help="Fraud: days to a known label.")
+@click.option("--no-examples", is_flag=True, help="Keep none of the texts with the model.")
 @click.option("--queue", is_flag=True, help="Let a worker train it; /training shows how far it is.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None:
@@ -285,6 +286,7 @@ def _job(name: str, file: Path, models_dir: Path, device: str, options: dict[str
         label=options["label"],
         vectors=options["vectors"],
         device=device,
+        examples=not options["no_examples"],
         recipe=Recipe(
             encoder=options["encoder"],
             hidden_size=options["hidden_size"],

@@ -29,6 +29,7 @@ class Result:
     error: dict[str, Any] | None
     model_name: str | None
     model_version: str | None
+    vector: bytes | None  # of the text, among the examples that this version of the model keeps
     created_at: datetime
 
 
@@ -37,7 +38,8 @@ class Finished:
     """What came of one owed document: an outcome, or a final `error`.
 
     `kind` is the recognised one where none was said, `type` the sniffed one. `mail` is the
-    design's mail object. Each of `deliveries` is `{"connector", "payload"}`, owed with it.
+    design's mail object. `vector` places the text among the examples that its model keeps. Each
+    of `deliveries` is `{"connector", "payload"}`, owed with it.
     """
 
     owed_id: str
@@ -48,6 +50,7 @@ class Finished:
     type: str | None = None
     pages: int | None = None
     mail: dict[str, Any] | None = None
+    vector: bytes | None = None
     deliveries: tuple[dict[str, Any], ...] = field(default=())
 
 
@@ -131,6 +134,7 @@ def _result_row(row: Row[Any], finished: Finished, now: int) -> dict[str, Any]:
         "error": finished.error,
         "model_name": model.get("name"),
         "model_version": None if model.get("version") is None else str(model["version"]),
+        "vector": finished.vector,
         "created_at": to_datetime(now),
     }
 

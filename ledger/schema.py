@@ -153,6 +153,7 @@ results = Table(
     Column("model_name", Text),
     Column("model_version", Text),
     Column("created_at", Instant, nullable=False),
+    Column("vector", LargeBinary),  # of the text, among the examples that the version keeps
 )
 Index("ix_results_document_id", results.c.document_id)
 

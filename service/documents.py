@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, request, url_for
@@ -10,6 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import ValidationError
 
 from ledger.document import Document
+from ledger.results import Result
 from service import access, downloads, openapi, wire
 from service.access import viewer
 from service.errors import InvalidRequest, MalformedJson, UnsupportedMediaType
@@ -19,11 +21,14 @@ from service.schemas import (
     Documents,
     FullDocument,
     ListQuery,
+    Similar,
+    SimilarQuery,
     Submission,
     SubmissionHeaders,
     Summary,
 )
 from service.submission import encoded, submit
+from workers.client import similar_to
 
 bp = APIBlueprint(
     "documents",
@@ -125,6 +130,28 @@ def children_of(document: Document) -> list[Document]:
     documents = parts().ledger.documents
     found = documents.list(viewer(), parent_id=document.id, limit=CHILDREN)
     return list(reversed(found.items))
+
+
+@bp.get("/<id>/similar", responses=openapi.answers({200: Similar}, 404))
+def similar(path: DocumentPath, query: SimilarQuery) -> dict[str, Any]:
+    """Return the labelled examples most like a document, from what its model was trained on.
+
+    Models of the workspace's own keep some; there are none for shipped models, for those
+    trained without, and for documents that are not read.
+    """
+    document = parts().ledger.documents.get(path.id, viewer())
+    results = parts().ledger.documents.results(document.id, viewer())
+    model = (document.outcome or {}).get("model")
+    return {"model": model, "items": examples_like(results, query.limit)}
+
+
+def examples_like(results: Sequence[Result], count: int) -> list[dict[str, Any]]:
+    """Return the labelled examples beside the newest of a document's results."""
+    newest = results[0] if results else None
+    if newest is None or newest.vector is None or not (newest.model_name and newest.model_version):
+        return []
+    named = newest.model_name, newest.model_version
+    return similar_to(parts().ledger, viewer(), *named, newest.vector, count)
 
 
 @bp.get(

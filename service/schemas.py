@@ -144,6 +144,22 @@ class FullDocument(Summary):
     children: list[Summary] = Field(description="A mail's attachments, up to 500.")
 
 
+class Example(BaseModel):
+    """A row that the model was trained on, and how like the document it is."""
+
+    labels: dict[str, str]
+    similarity: float = Field(description="A cosine: 1 for the same text.")
+    text: str = Field(description="Its beginning, up to 300 characters.")
+    row: int = Field(description="Of the file of the training, from 1.")
+
+
+class Similar(BaseModel):
+    """Labelled examples most like a document, the nearest first."""
+
+    model: Model | None = Field(description="Who read the document, and keeps the examples.")
+    items: list[Example]
+
+
 class Documents(BaseModel):
     """One page of a list, newest first."""
 
@@ -246,6 +262,14 @@ class DocumentPath(Parameters):
     """Which document."""
 
     id: str = Field(description="A document's id.")
+
+
+class SimilarQuery(Parameters):
+    """How many examples."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(default=5, ge=1, le=50)
 
 
 class BatchPath(Parameters):

@@ -116,6 +116,8 @@ def _options() -> dict[str, Any]:
         if value not in known:
             raise InvalidRequest(f"{field} is one of {', '.join(known)}.")
         options[field] = value
+    if request.form.get("examples") == "no":
+        options["examples"] = False
     return options
 
 

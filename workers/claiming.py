@@ -304,6 +304,7 @@ def _finished(row: Owed, reading: Reading) -> Finished:
         type=reading.type,
         pages=reading.pages,
         mail=reading.mail.to_json() if reading.mail else None,
+        vector=reading.vector,
     )
 
 

@@ -33,6 +33,7 @@ from workers.labels import labels_of, queues_of
 from workers.logs import configure as configure_logs
 from workers.loop_key import loop_key
 from workers.rules_disk import NotWritable, RulesChanged, RulesDisk, check
+from workers.similar import similar_to
 from workers.tables.names import HEAD_BYTES, RESULTS, result_name, sniff
 from workers.trained import shipped as shipped_models
 
@@ -66,6 +67,7 @@ __all__ = [
     "results_url",
     "run_folder",
     "shipped_models",
+    "similar_to",
     "sniff",
     "wiring",
     "write_private",

@@ -54,6 +54,7 @@ class Reading(NamedTuple):
     error: dict[str, str] | None = None
     transient: bool = False  # the error is ours and may go away
     recognised: float | None = None  # confidence in the kind
+    vector: bytes | None = None  # of the text, among labelled examples that the model keeps
 
 
 class Readers:
@@ -318,7 +319,7 @@ def _answered(kind: str, reading: Reading, answer: Any) -> Reading:
         outcome["kind_confidence"] = round(reading.recognised, 4)
         if reading.recognised < KIND_DOUBT:
             outcome["needs_review"] = True
-    return reading._replace(outcome=outcome)
+    return reading._replace(outcome=outcome, vector=getattr(answer, "vector", None))
 
 
 def _priority(outcome: Mapping[str, Any], reading: Reading) -> dict[str, Any]:

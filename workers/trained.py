@@ -151,6 +151,8 @@ def hand_in(settings: Settings, name: str, file: Path, options: Mapping[str, Any
         ledger.migrate()
         kept = ledger.files.put_pieces(_pieces(file))
         wanted = {field: options[field] for field in ("text", "label", *RECIPE) if options[field]}
+        if options.get("no_examples"):
+            wanted["examples"] = False
         wanted["least_version"] = int(ledger.models.next_version(name))
         job = ledger.jobs.add(
             Viewer(),

@@ -11,7 +11,7 @@ from ledger.document import Document
 from ledger.errors import LedgerError, NotRead
 from service import access, downloads, marks
 from service.access import viewer
-from service.documents import children_of
+from service.documents import children_of, examples_like
 from service.pages import decision
 from service.pages.documents import UNFINISHED, fingerprint
 from service.parts import parts
@@ -19,6 +19,7 @@ from service.parts import parts
 bp = Blueprint("document_page", __name__)
 bp.before_request(access.session_gate)
 
+SIMILAR = 5  # labelled examples beside an answer
 SNIPPETS = 8  # pieces of evidence, and values of one label, that the side lists
 
 
@@ -33,6 +34,7 @@ def show(document_id: str) -> ResponseReturnValue:
     if request.args.get("seen") == seen:
         return "", 204
     outcome = document.outcome or {}
+    history = parts().ledger.documents.results(document.id, viewer())
     return render_template(
         "document.html",
         document=document,
@@ -42,7 +44,8 @@ def show(document_id: str) -> ResponseReturnValue:
         mail=document.mail,
         attachments=attachments_of(document),
         parent=parent_of(document),
-        history=parts().ledger.documents.results(document.id, viewer()),
+        history=history,
+        similar=examples_like(history, SIMILAR),
         **decision.shown(document),
         **reading(document, outcome),
     )

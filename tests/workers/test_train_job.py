@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ledger import Job
+from ledger import Job, Viewer
 from tests.workers.installation import VIEWER, Installation
 from tests.workers.waiting import eventually
+from workers.client import similar_to
 
 ENDED = {"done", "failed", "cancelled"}
 WISHES = {
@@ -83,5 +84,26 @@ def test_a_file_becomes_a_model_that_reads_documents_anywhere(mailroom: Installa
     assert read.outcome is not None
     assert read.outcome["model"] == {"name": "wishes", "version": "1"}
     assert set(read.outcome["labels"]) == {"wish"}
-    # what was fetched is not overwritten by the next training
-    assert train(mailroom, table(60)).result["version"] == "2"  # type: ignore[index]
+    # beside the answer: rows of the file with the label that they were given there
+    result = mailroom.ledger.documents.results(read.id, VIEWER)[0]
+    near = similar_to(mailroom.ledger, VIEWER, "wishes", "1", result.vector, 3)
+    rows = [json.loads(line) for line in table(80).splitlines()]
+    assert len(near) == 3
+    for one in near:
+        row = rows[one["row"] - 1]
+        assert (one["text"], one["labels"]) == (row["words"], {"wish": row["wish"]})
+    stranger = Viewer(workspace="elsewhere")
+    assert similar_to(mailroom.ledger, stranger, "wishes", "1", result.vector, 3) == []
+    # what was fetched is not overwritten by the next training, which keeps no texts this time
+    assert train(mailroom, table(60), examples=False).result["version"] == "2"  # type: ignore[index]
+    mailroom.ledger.models.promote("wishes", "2", VIEWER)
+
+    def plain() -> bytes | None:
+        (read,) = mailroom.finished([mailroom.accept("please refund it", kind="wishes")])
+        assert read.outcome is not None
+        if read.outcome["model"]["version"] != "2":  # a promotion is seen within seconds
+            return b"not yet"
+        return mailroom.ledger.documents.results(read.id, VIEWER)[0].vector
+
+    eventually(lambda: plain() is None, what="version 2 does not read")
+    assert mailroom.ledger.models.get("wishes", "2", VIEWER).facts["examples"] == 0

@@ -3,8 +3,9 @@
 Leaves `report.html` (it quotes the file's texts) and `model.tar`, the packed weights folder; the
 folder itself lies among this machine's models, where its workers find it at once.
 
-Options: `text` and `label`, the columns; `out_of_scope`, a label; `least_version`; and those of
-`mailroom train`: `encoder`, `teacher`, `epochs`, `precision`, `seed`.
+Options: `text` and `label`, the columns; `out_of_scope`, a label; `least_version`; `examples`,
+false to keep no text with the model; and those of `mailroom train`: `encoder`, `teacher`,
+`epochs`, `precision`, `seed`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from workers.jobs.assignment import Assignment
 RECIPE = ("encoder", "hidden_size", "teacher", "epochs", "precision", "seed", "out_of_scope")
 TOLD_SECONDS = 0.5
 # Facts of the config that a list of models shows
-FACTS = ("kind", "languages", "data", "taught", "licence", "scores", "created")
+FACTS = ("kind", "languages", "data", "taught", "licence", "scores", "created", "examples")
 
 
 class NoFile(Fault):
@@ -54,6 +55,7 @@ def run(
             device=job.device,
             threads=job.threads,
             least_version=int(options.get("least_version") or 1),
+            examples=options.get("examples") is not False,
             recipe=Recipe(**{name: options[name] for name in RECIPE if options.get(name)}),
         ),
         said=Telling(told),
