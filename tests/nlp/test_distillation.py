@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ pytest.importorskip("sklearn", reason="needs the extra train")
 from nlp.augmentation import neighbours, variants
 from nlp.distillation import Budget, plan, teach
 from nlp.examples import Examples
-from nlp.panel import LinearTeacher, blend, log_softmax, temperature, weigh
+from nlp.panel import LinearTeacher, Panel, Seat, blend, is_short, log_softmax, temperature, weigh
 from nlp.vectors import WordVectors
 
 KIND = ["the {} came quickly and works well", "very happy with this {}", "a {} I can recommend"]
@@ -114,6 +116,47 @@ def test_the_better_teacher_is_trusted_more() -> None:
     assert shares[0] > 0.8
     np.testing.assert_allclose(weigh([good, good], truth), [0.5, 0.5], atol=1e-6)
     np.testing.assert_allclose(np.exp(blend([good, good], shares)), np.exp(good), atol=1e-4)
+
+
+def test_teachers_are_weighed_apart_on_short_and_on_longer_texts() -> None:
+    """Who knows sentences only is believed on sentences; who never learned others is not asked."""
+    random = np.random.default_rng(1)
+    truth, chance = random.integers(0, 2, (2, 600))
+    texts = [f"{'a sentence' if i % 2 else 'many words ' * 60} {i}" for i in range(600)]
+    place = {text: i for i, text in enumerate(texts)}
+    knows = np.log(np.where(np.eye(2)[truth] > 0, 0.9, 0.1)).astype(np.float32)
+    guesses = np.log(np.where(np.eye(2)[chance] > 0, 0.9, 0.1)).astype(np.float32)
+    short = is_short(texts)[:, None]
+    asked_of_short_only: list[str] = []
+
+    def says(opinion: np.ndarray) -> Callable[[list[str]], np.ndarray]:
+        return lambda asked: opinion[[place[text] for text in asked]]
+
+    def sentences_only(asked: list[str]) -> np.ndarray:
+        asked_of_short_only.extend(asked)
+        return says(knows)(asked)
+
+    panel = Panel()
+    good_on_short, good_on_long = np.where(short, knows, guesses), np.where(short, guesses, knows)
+    panel.seats = [
+        Seat("sentences", says(good_on_short), good_on_short),
+        Seat("pages", says(good_on_long), good_on_long),
+    ]
+    panel.weigh(texts, truth)
+    found = panel.distribution(texts)
+    assert (found.argmax(1) == truth).all()
+    np.testing.assert_allclose(panel.on_rows(texts), found, atol=1e-6)
+
+    panel = Panel()
+    panel.seats = [
+        Seat("pages", says(guesses), guesses),
+        Seat("larger", sentences_only, knows, short_only=True),
+    ]
+    panel.weigh(texts, truth)
+    found = panel.distribution(texts)
+    assert is_short(asked_of_short_only).all()
+    assert (found.argmax(1) == truth)[short[:, 0]].all()
+    assert (found.argmax(1) == chance)[~short[:, 0]].all()
 
 
 def test_temperature_cools_bragging() -> None:
