@@ -124,6 +124,33 @@ def test_the_blend_never_loses_to_its_best_part() -> None:
     assert mixed <= blend.loss(truth, forecasts["good"], group, scale, "percentage")
 
 
+def test_a_method_without_any_error_answers_alone() -> None:
+    """Sales that repeat exactly: no method lies within a half more than an error of nothing."""
+    truth = np.tile(np.arange(1.0, 8.0), 20)
+    group, scale = np.zeros(len(truth), dtype=int), np.ones(len(truth))
+    forecasts = {"mean": np.full(len(truth), 4.0), "naive": truth.copy(), "other": truth + 1}
+    assert blend.choose(truth, forecasts, group, scale, "percentage") == {"naive": 1.0}
+    assert blend.choose(truth, forecasts, group, scale, "squared") == {"naive": 1.0}
+    nothing = {"mean": np.zeros(7), "naive": np.zeros(7)}
+    unknown = blend.choose(np.zeros(7), nothing, group[:7], np.zeros(7), "squared")
+    assert unknown == {"mean": 1.0}, "where nothing can be measured one method must answer still"
+
+
+def test_sales_that_repeat_exactly_are_forecast() -> None:
+    """A periodic history is the easiest there is: it must not be the one that fails."""
+    week = np.array([3.0, 4, 5, 6, 9, 12, 2])
+    panel = panel_of(np.stack([np.tile(week * k, 20) for k in (1, 2, 5)]))
+    chosen = fitting.DemandSettings(horizon=7, network=False, statistics=False)
+    model = fitting.fit(panel, chosen)
+    ahead = np.zeros((3, 7))
+    longer = panel_of(np.concatenate([panel.y, ahead], axis=1))
+    rows = np.repeat(np.arange(3), 7), np.tile(np.arange(140, 147), 3)
+    found = model.forecast(longer, 139, *rows, (0.1, 0.9))
+    np.testing.assert_allclose(found.point, np.concatenate([week, 2 * week, 5 * week]), rtol=1e-6)
+    low, high = found.intervals[0.8]
+    assert (low <= found.point + 1e-6).all() and (found.point <= high + 1e-6).all()
+
+
 def test_rmsse_is_the_m5s() -> None:
     """By hand: errors of 1 on a series whose steps are 2 give one half."""
     y = np.array([[0.0, 0, 2, 4, 2, 4]])

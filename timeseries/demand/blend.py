@@ -47,7 +47,8 @@ def choose(
     single = {name: loss(truth, f, group, scale, aim) for name, f in forecasts.items()}
     best = min(single, key=lambda name: single[name])
     counts = dict.fromkeys(forecasts, 0)
-    usable = [name for name in forecasts if single[name] < 1.5 * single[best]]
+    # as good as the best, which may be perfect: a half more than nothing is nothing
+    usable = [name for name in forecasts if single[name] <= 1.5 * single[best]] or [best]
     for step in range(STEPS):
         tried = {}
         for name in usable:
