@@ -148,7 +148,8 @@ def test_sales_that_repeat_exactly_are_forecast() -> None:
     found = model.forecast(longer, 139, *rows, (0.1, 0.9))
     np.testing.assert_allclose(found.point, np.concatenate([week, 2 * week, 5 * week]), rtol=1e-6)
     low, high = found.intervals[0.8]
-    assert (low <= found.point + 1e-6).all() and (found.point <= high + 1e-6).all()
+    assert (low <= found.point + 1e-6).all()
+    assert (found.point <= high + 1e-6).all()
 
 
 def test_rmsse_is_the_m5s() -> None:
