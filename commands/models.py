@@ -14,16 +14,15 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @click.pass_context
 def command(context: click.Context, as_json: bool) -> None:
-    """List the models with version, size, scores on dev and licence of their data."""
+    """List the models with version, size, scores on dev and licence of their data.
+
+    Versions that another machine trained are fetched from the file store when they are used.
+    """
     if context.invoked_subcommand is not None:
         return
-    from nlp.weights import listing
     from settings import Settings
-    from workers.addresses import models_folder
 
-    settings = Settings()
-    active = _active(settings)
-    rows = [_row(model, active) for model in listing(models_folder(settings))]
+    rows = _rows(Settings())
     if as_json:
         click.echo(json.dumps({"models": rows}))
         return
@@ -31,14 +30,65 @@ def command(context: click.Context, as_json: bool) -> None:
         _print(row)
 
 
-def _row(model: Any, active: dict[str, str | None]) -> dict[str, Any]:
+def _rows(settings: Any) -> list[dict[str, Any]]:
+    """Return every model: those of this machine, then those that only the ledger knows."""
+    from ledger import Viewer
+    from nlp.weights import listing
+    from workers.addresses import models_folder
+
+    here = listing(models_folder(settings))
+    found = {(model.name, model.version) for model in here}
+    ledger = _ledger(settings)
+    try:
+        kept = ledger.models.trained(Viewer()) if ledger else []
+        elsewhere = [model for model in kept if (model.name, model.version) not in found]
+        names = {model.name for model in here if not model.shipped}
+        names |= {model.name for model in elsewhere}
+        promoted = {name: ledger.models.active(name) if ledger else None for name in names}
+    finally:
+        if ledger is not None:
+            ledger.close()
+    rows = [_row(model) for model in here] + [_kept_row(model) for model in elsewhere]
+    for name in names:
+        own = [row for row in rows if row["name"] == name and not row["shipped"]]
+        # without a promotion the newest on this machine is what `predict` reads with
+        newest = max((int(row["version"]) for row in own if row["here"]), default=None)
+        at_work = promoted[name] or str(newest)
+        for row in own:
+            row["active"] = row["version"] == at_work
+    return rows
+
+
+def _kept_row(model: Any) -> dict[str, Any]:
+    """Return a version that is in the file store and not on this machine: trained on another."""
+    facts = model.facts
+    return {
+        "name": model.name,
+        "version": model.version,
+        "shipped": False,
+        "active": False,
+        "here": False,
+        "kind": facts.get("kind"),
+        "size": model.size,
+        "heads": dict(facts.get("labels") or {}),
+        "languages": facts.get("languages") or [],
+        "scores": facts.get("scores") or {},
+        "licence": facts.get("licence"),
+        "examples": facts.get("examples") or 0,
+        "folder": None,
+        "damaged": None,
+    }
+
+
+def _row(model: Any) -> dict[str, Any]:
     config = model.config
     heads = {head: len(labels) for head, labels in dict(config.get("heads") or {}).items()}
     return {
         "name": model.name,
         "version": model.version,
         "shipped": model.shipped,
-        "active": model.shipped or active.get(model.name) == model.version,
+        "active": model.shipped,
+        "here": True,
         "kind": config.get("kind"),
         "size": model.size,
         "heads": heads,
@@ -53,7 +103,8 @@ def _row(model: Any, active: dict[str, str | None]) -> dict[str, Any]:
 
 def _print(row: dict[str, Any]) -> None:
     mark = "shipped" if row["shipped"] else "active" if row["active"] else "trained"
-    click.echo(f"{row['name']} {row['version']}  {mark}, {row['size'] / 1e6:.1f} MB")
+    place = "" if row["here"] else ", in the file store only (trained on another machine)"
+    click.echo(f"{row['name']} {row['version']}  {mark}, {row['size'] / 1e6:.1f} MB{place}")
     if row["damaged"]:
         click.echo(f"    damaged: {row['damaged']}")
     for head, labels in row["heads"].items():
@@ -68,26 +119,6 @@ def _print(row: dict[str, Any]) -> None:
 
 def _has_accuracy(score: Any) -> bool:
     return isinstance(score, dict) and isinstance(score.get("accuracy"), float)
-
-
-def _active(settings: Any) -> dict[str, str | None]:
-    """Return the version at work of each trained name: the promoted, else the newest."""
-    from nlp.weights import trained_names, versions
-    from workers.addresses import models_folder
-
-    models_dir = models_folder(settings)
-    names = trained_names(models_dir)
-    if not names:
-        return {}
-    ledger = _ledger(settings)
-    try:
-        return {
-            name: (ledger.models.active(name) if ledger else None) or versions(name, models_dir)[-1]
-            for name in names
-        }
-    finally:
-        if ledger is not None:
-            ledger.close()
 
 
 def _ledger(settings: Any) -> Any:

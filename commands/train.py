@@ -76,6 +76,7 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     Training runs in a process of its own, with a limit on its memory.
     """
     from nlp.errors import (
+        BadName,
         NameTaken,
         NotEnoughData,
         ReadingError,
@@ -112,7 +113,7 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
                 said=said,
             )
             measured = _measured(result, held_back, options) if held_back else {}
-    except (TableError, NotEnoughData, NameTaken, VectorsError) as error:
+    except (TableError, NotEnoughData, NameTaken, BadName, VectorsError) as error:
         _fail(error, as_json, status=2)
     except ReadingError as error:
         _fail(error, as_json, status=1)
@@ -215,19 +216,16 @@ def _measured(result: Result, held_back: Path, options: dict[str, Any]) -> dict[
 def _hand_in(name: str, file: Path | None, as_json: bool, options: dict[str, Any]) -> None:
     """Owe the training as a job, as the page does, and say under which id."""
     from ledger.errors import LedgerError
-    from nlp.errors import NameTaken
-    from nlp.weights import next_version
+    from nlp.errors import BadName, NameTaken
     from settings import Settings
     from workers import trained
-    from workers.addresses import models_folder
 
     settings = Settings()
     if file is None or options["dev"] or options["vectors"] or options["corrections"]:
         raise click.UsageError("--queue takes one FILE, without --dev, --vectors or --corrections.")
     try:
-        next_version(name, models_folder(settings))
         job = trained.hand_in(settings, name, file, options)
-    except (NameTaken, LedgerError, OSError) as error:
+    except (NameTaken, BadName, LedgerError, OSError) as error:
         _fail(error, as_json, status=2)
     else:
         click.echo(json.dumps({"job": job}) if as_json else f"{name}: job {job} waits for a worker")
@@ -237,7 +235,7 @@ def _train_series(name: str, file: Path, as_json: bool, options: dict[str, Any])
     """Fit demand or fraud on a file, or on a folder of tables, and say what came of it."""
     from commands.demand import Said
     from nlp import weights
-    from nlp.errors import NameTaken
+    from nlp.errors import BadName, NameTaken
     from sequence.device import set_threads
     from sequence.errors import SequenceError
     from settings import Settings
@@ -265,7 +263,7 @@ def _train_series(name: str, file: Path, as_json: bool, options: dict[str, Any])
                 threads=set_threads(settings.threads),
                 on_step=progress,
             )
-    except (SeriesError, NameTaken, SequenceError, OSError) as error:
+    except (SeriesError, NameTaken, BadName, SequenceError, OSError) as error:
         _fail(error, as_json, status=2)
     else:
         click.echo(

@@ -9,6 +9,7 @@ ReadingError
 │   └── UnknownLabel   it has labels that the model does not have
 ├── NotEnoughData      too few examples to learn from
 ├── NameTaken          a model of ours has that name
+├── BadName            it is no name for a model
 ├── BadParcel          a packed model is damaged, or is none
 ├── VectorsError       a file of word vectors cannot be read
 ├── TeacherMissing     the sentence encoder is not installed
@@ -71,6 +72,12 @@ class NameTaken(ReadingError):
     """A shipped model has that name; a model of one's own needs another."""
 
     code = "name_taken"
+
+
+class BadName(ReadingError):
+    """It is no name for a model: names are folders, so they have few characters to choose from."""
+
+    code = "bad_name"
 
 
 class BadParcel(ReadingError):

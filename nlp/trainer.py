@@ -86,7 +86,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
     """Train a classifier as the job says and save it as the name's next version.
 
     `said` is told what happens, as plain values. Raises TableError, NotEnoughData, NameTaken,
-    VectorsError before anything is trained.
+    BadName, VectorsError before anything is trained.
     """
     tell: Said = said or (lambda _: None)
     if job.threads is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp import kinds
-from nlp.errors import NameTaken, ReadingError, UnknownModel
+from nlp.errors import BadName, NameTaken, ReadingError, UnknownModel
 from sequence.artifact import MANIFEST, read_config
 from sequence.errors import ArtifactError
 
@@ -54,17 +54,27 @@ def versions(name: str, models_dir: Path | None) -> list[str]:
     return sorted(found, key=int)
 
 
+def check_spelling(name: str) -> None:
+    """Raise BadName unless a model may be called so: a folder of that name leads nowhere else."""
+    if not _NAME.fullmatch(name):
+        raise BadName(
+            f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', 64 at most"
+        )
+
+
+def check_name(name: str) -> None:
+    """Raise BadName unless a model of one's own may be called so, NameTaken if one of ours is."""
+    check_spelling(name)
+    if name in shipped_names() or name in kinds.names():
+        raise NameTaken(f"{name!r} is a shipped model: choose another name")
+
+
 def next_version(name: str, models_dir: Path, *, least: int = 1) -> str:
     """Return the version that a training of this name would make, `least` or after the newest.
 
-    Raises NameTaken for a shipped model's name or a document kind's.
+    Raises BadName, and NameTaken for a shipped model's name or a document kind's.
     """
-    if not _NAME.fullmatch(name):
-        raise NameTaken(
-            f"{name!r} is no name for a model: letters, digits, '.', '_' and '-', 64 at most"
-        )
-    if name in shipped_names() or name in kinds.names():
-        raise NameTaken(f"{name!r} is a shipped model: choose another name")
+    check_name(name)
     taken = versions(name, models_dir)
     return str(max(least, int(taken[-1]) + 1 if taken else 1))
 

@@ -67,10 +67,14 @@ def keep(ledger: Ledger, name: str, folder: Path, viewer: Viewer) -> Model:
 def fetch(ledger: Ledger, name: str, version: str, models_dir: Path) -> None:
     """Bring a version into this machine's folder, if it is not there and the ledger has it.
 
-    Raises LedgerError, and `nlp.errors.BadParcel` for a damaged file.
+    Raises LedgerError, `nlp.errors.BadParcel` for a damaged file, and BadName for a name that
+    would lead out of the folder.
     """
+    from nlp.weights import check_spelling
+
     if not version.isdigit():
         return
+    check_spelling(name)
     folder = models_dir / name / version
     if folder.exists():
         return
@@ -141,11 +145,14 @@ def least_version(settings: Settings, name: str) -> int:
 def hand_in(settings: Settings, name: str, file: Path, options: Mapping[str, Any]) -> str:
     """Owe a training of a file as a job, ring for a worker, and return the job's id.
 
-    Raises LedgerError, and OSError for a file that cannot be read.
+    Raises `nlp.errors.BadName` or NameTaken, LedgerError, and OSError for a file that cannot be
+    read.
     """
+    from nlp.weights import check_name
     from workers.client import Client, NoAddress, broker_url
     from workers.jobs.train import RECIPE
 
+    check_name(name)
     ledger = open_ledger(settings)
     try:
         ledger.migrate()

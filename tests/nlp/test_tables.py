@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from commands.evaluate import command as evaluate
 from commands.train import command as train
-from nlp.errors import BadFile, NameTaken, NoSuchField, NotEnoughData, TableError
+from nlp.errors import BadFile, BadName, NameTaken, NoSuchField, NotEnoughData, TableError
 from nlp.tables import read_table
 from nlp.trainer import Job, train_file
 
@@ -93,7 +93,7 @@ def test_what_cannot_be_learned_is_said_before_training(
     path = tmp_path / "t.jsonl"
     path.write_text("\n".join(json.dumps(row) for row in rows))
 
-    with pytest.raises((TableError, NotEnoughData, NameTaken), match=says):
+    with pytest.raises((TableError, NotEnoughData, NameTaken, BadName), match=says):
         train_file(Job(name=name, file=path, models_dir=tmp_path / "models"))
 
     assert not (tmp_path / "models").exists()
