@@ -8,7 +8,7 @@ from ledger.alerts import Alert
 from ledger.batches import Batch
 from ledger.chunks import Chunk, Cut
 from ledger.deliveries import Delivery
-from ledger.document import Document, Page
+from ledger.document import Document
 from ledger.jobs import Job
 from ledger.ledger import Ledger, open_ledger
 from ledger.models import Model
@@ -16,6 +16,7 @@ from ledger.owed import Owed
 from ledger.payments import Payment
 from ledger.quotas import Quota
 from ledger.results import Finished, Result
+from ledger.shelf import Page
 from ledger.tokens import Token
 from ledger.viewer import Viewer
 

@@ -14,14 +14,15 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from ledger import audit
-from ledger.columns import clean, is_id, new_id, to_datetime
+from ledger.columns import clean, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import InvalidCursor, NotFound
+from ledger.errors import InvalidCursor
 from ledger.schema import alert_decisions, alerts, payments
+from ledger.shelf import Page, Shelf, bounded
 from ledger.viewer import Viewer, visible
 
 ALERT_STATES = ("open", "confirmed", "dismissed")
-LIST_LIMIT = 200
+SHELF = Shelf(alerts, "alert")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +42,6 @@ class Alert:
     reasons: list[dict[str, Any]]
     state: str
     created_at: datetime
-
-
-@dataclass(frozen=True)
-class AlertPage:
-    """Some alerts, and the `after` that asks for the next ones (None: no more)."""
-
-    items: list[Alert]
-    after: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +69,7 @@ class Alerts:
         """Return an alert; raises NotFound."""
         viewer.require("read")
         with self._database.reading() as connection:
-            return _from_row(self._find(connection, alert_id, viewer))
+            return _from_row(SHELF.find(connection, alert_id, viewer))
 
     def list(
         self,
@@ -88,13 +81,13 @@ class Alerts:
         least: float | None = None,
         limit: int = 50,
         after: str | None = None,
-    ) -> AlertPage:
+    ) -> Page[Alert]:
         """Return alerts of a job (None: of payments scored as they came), highest score first.
 
         `least` leaves out lower scores; `after` is that of the page before.
         """
         viewer.require("read")
-        limit = max(1, min(limit, LIST_LIMIT))
+        limit = bounded(limit)
         query = select(alerts).where(visible(alerts, viewer), _of(job_id))
         if state is not None:
             query = query.where(alerts.c.state == clean(state))
@@ -108,7 +101,7 @@ class Alerts:
             query = query.order_by(alerts.c.score.desc(), alerts.c.id).limit(limit + 1)
             rows = connection.execute(query).all()
         items = [_from_row(row) for row in rows[:limit]]
-        return AlertPage(items, items[-1].id if len(rows) > limit else None)
+        return Page(items, items[-1].id if len(rows) > limit else None)
 
     def counts(
         self, viewer: Viewer, *, job_id: str | None = None, least: float | None = None
@@ -133,7 +126,7 @@ class Alerts:
         if state not in ALERT_STATES:
             raise ValueError(f"{state!r} is none of {', '.join(ALERT_STATES)}")
         with self._database.writing() as connection:
-            row = self._find(connection, alert_id, viewer, lock=True)
+            row = SHELF.lock(connection, alert_id, viewer)
             now = self._database.now()
             connection.execute(
                 insert(alert_decisions),
@@ -161,7 +154,7 @@ class Alerts:
         """Return what was said of an alert, newest first; raises NotFound."""
         viewer.require("read")
         with self._database.reading() as connection:
-            row = self._find(connection, alert_id, viewer)
+            row = SHELF.find(connection, alert_id, viewer)
             query = select(alert_decisions).where(
                 alert_decisions.c.alert_id == row.id, visible(alert_decisions, viewer)
             )
@@ -170,23 +163,11 @@ class Alerts:
         return [Verdict(**{name: getattr(one, name) for name in wanted}) for one in rows]
 
     def _behind(self, connection: Connection, after: str, viewer: Viewer) -> ColumnElement[bool]:
-        if not is_id(after):
-            raise InvalidCursor("`after` is not from a page of this list")
-        query = select(alerts.c.score).where(alerts.c.id == after, visible(alerts, viewer))
+        query = select(alerts.c.score).where(SHELF.one(SHELF.checked(after), viewer))
         score = connection.execute(query).scalar_one_or_none()
         if score is None:
             raise InvalidCursor("`after` is not from a page of this list")
         return or_(alerts.c.score < score, and_(alerts.c.score == score, alerts.c.id > after))
-
-    def _find(
-        self, connection: Connection, alert_id: str, viewer: Viewer, *, lock: bool = False
-    ) -> Row[Any]:
-        wanted = alert_id if is_id(alert_id) else ""
-        query = select(alerts).where(alerts.c.id == wanted, visible(alerts, viewer))
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound("there is no such alert")
-        return row
 
 
 def alert_row(

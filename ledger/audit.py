@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
-from ledger.columns import clean, is_id, new_id, to_datetime
+from ledger.columns import clean, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import InvalidCursor
 from ledger.schema import audit
-from ledger.viewer import Viewer, visible
+from ledger.shelf import Shelf
+from ledger.viewer import Viewer
 
-LIST_LIMIT = 200
+SHELF = Shelf(audit, "line")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +76,7 @@ class Audit:
         One document's lines need the scope `read`, everything else `admin`.
         """
         viewer.require("read" if document_id is not None else "admin")
-        query = select(audit).where(visible(audit, viewer))
-        if document_id is not None:
-            query = query.where(audit.c.document_id == clean(document_id))
-        if action is not None:
-            query = query.where(audit.c.action == clean(action))
-        if after is not None:
-            if not is_id(after):
-                raise InvalidCursor("`after` is not the id of a line")
-            query = query.where(audit.c.id < after)
-        query = query.order_by(audit.c.id.desc()).limit(max(1, min(limit, LIST_LIMIT)))
+        exact = {"document_id": document_id, "action": action}
+        query = SHELF.newest(viewer, exact=exact, limit=limit, after=after)
         with self._database.reading() as connection:
             return [Entry(**row._mapping) for row in connection.execute(query)]

@@ -6,39 +6,28 @@ store, so any host's worker can read them.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO, Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 from sqlalchemy import delete as sql_delete
-from sqlalchemy.exc import IntegrityError
 
 from ledger import audit, quotas
-from ledger.columns import SECOND, clean, is_id, new_id, to_datetime, to_microseconds
+from ledger.columns import SECOND, clean, new_id, to_datetime, to_microseconds
 from ledger.database import Database
-from ledger.errors import (
-    IdempotencyConflict,
-    InvalidCursor,
-    LedgerBusy,
-    NotCancellable,
-    NotFound,
-    NotPausable,
-    NotRead,
-    NotResumable,
-    TooMuchOwed,
-)
+from ledger.errors import NotCancellable, NotPausable, NotRead, NotResumable, TooMuchOwed
 from ledger.files import Files
 from ledger.originals import Originals
 from ledger.schema import batch_chunks, batches
+from ledger.shelf import Key, Page, Shelf
 from ledger.viewer import Viewer, visible
 
+SHELF = Shelf(batches, "batch")
 BATCH_STATES = ("waiting", "running", "paused", "done", "failed", "cancelled")
 UNFINISHED = ("waiting", "running", "paused")
 CLAIMABLE = ("waiting", "running")
-LIST_LIMIT = 200
 RATE_SECONDS = 60  # the rate is that of the last minute
 FULL_SECONDS = 60  # until a client asks again when too many batches wait and none moves
 
@@ -76,14 +65,6 @@ class Batch:
     repeated: bool = False
 
 
-@dataclass(frozen=True)
-class BatchPage:
-    """Some batches, and the `after` that asks for the next ones (None: no more)."""
-
-    items: list[Batch]
-    after: str | None
-
-
 class Batches:
     """Every method takes the viewer and sees their workspace only."""
 
@@ -113,42 +94,39 @@ class Batches:
         workspace's batches are unfinished that no more are taken.
         """
         viewer.require("write")
-        key = None if idempotency_key is None else _hash(idempotency_key)
-        if key is None or self._find_key(key, viewer) is None:
+        if not SHELF.is_known(self._database, Key.of(idempotency_key, b""), viewer):
             self._admit(viewer)  # before a large body is stored for nothing
         kept = self._files.put_pieces(pieces)
-        request_hash = _hash("\0".join((kept.sha256, kind, file_format, text_column or "")))
-        row = self._new_row(viewer) | {
+        asked = "\0".join((kept.sha256, kind, file_format, text_column or ""))
+        key = Key.of(idempotency_key, asked)
+        said = {
             "kind": clean(kind),
             "name": clean(name),
             "format": file_format,
             "text_column": None if text_column is None else clean(text_column),
             "input_sha256": kept.sha256,
             "input_size": kept.size,
-            "idempotency_key": key,
-            "request_hash": request_hash,
         }
-        for _ in range(2):
-            earlier = None if key is None else self._find_key(key, viewer)
-            if earlier is not None:
-                if earlier.request_hash != request_hash:
-                    raise IdempotencyConflict("this key was used for another batch")
-                return replace(self._from_row(earlier), repeated=True)
-            try:
-                self._insert(row, viewer)
-            except IntegrityError:
-                if key is None:
-                    raise
-                continue  # the same key was committed between our look and our insert
-            return self.get(row["id"], viewer)
-        raise LedgerBusy("batches under this key come and go; try again")
+
+        def add() -> Batch:
+            row = self._new_row(viewer) | said | key.columns()
+            self._insert(row, viewer)
+            return self._get(row["id"], viewer)
+
+        batch, is_repeated = SHELF.once(
+            self._database,
+            key,
+            viewer,
+            add=add,
+            find=lambda earlier: self._get(earlier, viewer),
+            differs="another batch",
+        )
+        return replace(batch, repeated=True) if is_repeated else batch
 
     def get(self, batch_id: str, viewer: Viewer) -> Batch:
         """Return a batch and how far it is; raises NotFound."""
         viewer.require("read")
-        with self._database.reading() as connection:
-            row = self._find(connection, batch_id, viewer)
-            return self._with_rate(connection, self._from_row(row))
+        return self._get(batch_id, viewer)
 
     def list(
         self,
@@ -157,22 +135,18 @@ class Batches:
         state: str | None = None,
         limit: int = 50,
         after: str | None = None,
-    ) -> BatchPage:
+    ) -> Page[Batch]:
         """Return batches, newest first; `after` is that of the page before."""
         viewer.require("read")
-        limit = max(1, min(limit, LIST_LIMIT))
-        query = select(batches).where(visible(batches, viewer))
-        if state is not None:
-            query = query.where(batches.c.state == clean(state))
-        if after is not None:
-            if not is_id(after):
-                raise InvalidCursor("`after` is not from a page of this list")
-            query = query.where(batches.c.id < after)
-        query = query.order_by(batches.c.id.desc()).limit(limit + 1)
         with self._database.reading() as connection:
-            found = [self._from_row(row) for row in connection.execute(query)]
-            items = [self._with_rate(connection, batch) for batch in found[:limit]]
-        return BatchPage(items, items[-1].id if len(found) > limit else None)
+            return SHELF.page(
+                connection,
+                viewer,
+                lambda row: self._with_rate(connection, self._from_row(row)),
+                exact={"state": state},
+                limit=limit,
+                after=after,
+            )
 
     def result(self, batch_id: str, viewer: Viewer) -> tuple[Batch, IO[bytes]]:
         """Return the batch and a stream of its result; raises NotRead until it is done."""
@@ -197,7 +171,7 @@ class Batches:
         """Erase a batch: its input, its chunks and its result; an audit line stays."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._find(connection, batch_id, viewer, lock=True)
+            row = SHELF.lock(connection, batch_id, viewer)
             query = select(batch_chunks.c.input_sha256, batch_chunks.c.output_sha256)
             chunks = connection.execute(query.where(batch_chunks.c.batch_id == row.id)).all()
             connection.execute(sql_delete(batches).where(batches.c.id == row.id))
@@ -217,12 +191,12 @@ class Batches:
         viewer.require("write")
         with self._database.writing() as connection:
             # chunks before their batch, as workers lock them
-            row = self._find(connection, batch_id, viewer)
+            row = SHELF.find(connection, batch_id, viewer)
             if row.state in sources and state == "cancelled":
                 self._close_chunks(connection, row.id)
             if row.state in sources and row.state == "failed" and state == "waiting":
                 self._reopen_chunks(connection, row.id)
-            row = self._find(connection, batch_id, viewer, lock=True)
+            row = SHELF.lock(connection, batch_id, viewer)
             if row.state in sources:
                 now = to_datetime(self._database.now())
                 values: dict[str, Any] = {"state": state, "error": None, "finished_at": None}
@@ -232,7 +206,7 @@ class Batches:
                 self._record(connection, viewer, f"batch {_WORDS[state]}", row.id)
             elif row.state != state and not (state == "waiting" and row.state == "running"):
                 raise refusal(f"the batch is {row.state}")
-        return self.get(batch_id, viewer)
+        return self._get(batch_id, viewer)
 
     def _close_chunks(self, connection: Connection, batch_id: str) -> None:
         connection.execute(
@@ -299,20 +273,11 @@ class Batches:
         detail = {"batch": batch_id, **detail}
         audit.record(connection, self._database.now(), viewer, action, detail=detail)
 
-    def _find_key(self, key: str, viewer: Viewer) -> Row[Any] | None:
-        query = select(batches).where(batches.c.idempotency_key == key, visible(batches, viewer))
+    def _get(self, batch_id: str, viewer: Viewer) -> Batch:
+        # Somebody who may write and not read still sees what their own call did
         with self._database.reading() as connection:
-            return connection.execute(query).one_or_none()
-
-    def _find(
-        self, connection: Connection, batch_id: str, viewer: Viewer, *, lock: bool = False
-    ) -> Row[Any]:
-        wanted = batch_id if is_id(batch_id) else ""
-        query: Select[Any] = select(batches).where(batches.c.id == wanted, visible(batches, viewer))
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound("there is no such batch")
-        return row
+            row = SHELF.find(connection, batch_id, viewer)
+            return self._with_rate(connection, self._from_row(row))
 
     def _with_rate(self, connection: Connection, batch: Batch) -> Batch:
         """Return the batch with its speed of the last minute, while it runs."""
@@ -362,7 +327,3 @@ def new_chunk(
         "attempts": 0,
         "free_at": now,
     } | said
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

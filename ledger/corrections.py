@@ -9,13 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from ledger import audit
-from ledger.columns import clean, is_id, new_id, to_datetime
+from ledger.columns import clean, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import InvalidCursor, NotFound
 from ledger.schema import corrections, documents, results
-from ledger.viewer import Viewer, visible
+from ledger.shelf import Shelf
+from ledger.viewer import Viewer
 
 LIST_LIMIT = 1_000
+DOCUMENTS = Shelf(documents, "document")
+SHELF = Shelf(corrections, "correction")
 DECISION = "decision"  # the head under which people say the queue, whatever labels there are
 
 
@@ -51,16 +53,10 @@ class Corrections:
         mine = (
             select(documents.c.kind, documents.c.needs_review, results.c.outcome)
             .outerjoin(results, results.c.id == documents.c.result_id)
-            .where(
-                documents.c.id == (document_id if is_id(document_id) else ""),
-                visible(documents, viewer),
-            )
             .with_for_update(of=documents)
         )
         with self._database.writing() as connection:
-            document = connection.execute(mine).one_or_none()
-            if document is None:
-                raise NotFound("there is no such document")
+            document = DOCUMENTS.find(connection, document_id, viewer, query=mine)
             now = self._database.now()
             row: dict[str, Any] = {
                 "id": new_id(),
@@ -100,14 +96,7 @@ class Corrections:
     ) -> list[Correction]:
         """Return corrections, newest first; `after` is the id of the last one already seen."""
         viewer.require("read")
-        query = select(corrections).where(visible(corrections, viewer))
-        for column, value in {"document_id": document_id, "kind": kind, "head": head}.items():
-            if value is not None:
-                query = query.where(corrections.c[column] == clean(value))
-        if after is not None:
-            if not is_id(after):
-                raise InvalidCursor("`after` is not the id of a correction")
-            query = query.where(corrections.c.id < after)
-        query = query.order_by(corrections.c.id.desc()).limit(max(1, min(limit, LIST_LIMIT)))
+        exact = {"document_id": document_id, "kind": kind, "head": head}
+        query = SHELF.newest(viewer, exact=exact, limit=limit, after=after, at_most=LIST_LIMIT)
         with self._database.reading() as connection:
             return [Correction(**row._mapping) for row in connection.execute(query)]

@@ -14,14 +14,16 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, insert, select, update
 
 from ledger import audit
-from ledger.columns import SECOND, clean, is_id, new_id, to_datetime
+from ledger.columns import SECOND, clean, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import InvalidCursor, NotCancellable, NotFound, NotRetryable
+from ledger.errors import NotCancellable, NotRetryable
 from ledger.schema import deliveries, documents
+from ledger.shelf import Shelf
 from ledger.viewer import Viewer, visible
 
 ATTEMPTS_ALLOWED = 8
-LIST_LIMIT = 200
+DOCUMENTS = Shelf(documents, "document")
+SHELF = Shelf(deliveries, "delivery")
 STATES = ("waiting", "running", "done", "failed", "held", "cancelled")
 WORKER_LOST = {"code": "worker_lost", "message": "Carrying it out stopped the worker every time."}
 
@@ -139,13 +141,9 @@ class Deliveries:
         Raises NotFound. Asking twice while the first is not ended owes nothing more.
         """
         viewer.require("write")
-        mine = select(documents.c.id).where(
-            documents.c.id == (document_id if is_id(document_id) else ""),
-            visible(documents, viewer),
-        )
+        mine = select(documents.c.id).with_for_update(read=True)
         with self._database.writing() as connection:
-            if connection.execute(mine.with_for_update(read=True)).one_or_none() is None:
-                raise NotFound("there is no such document")
+            DOCUMENTS.find(connection, document_id, viewer, query=mine)
             under_way = select(deliveries.c.connector).where(
                 deliveries.c.document_id == document_id,
                 deliveries.c.state.in_(("waiting", "running", "held")),
@@ -192,7 +190,7 @@ class Deliveries:
         """Return one delivery; raises NotFound."""
         viewer.require("read")
         with self._database.reading() as connection:
-            return _from_row(self._find(connection, delivery_id, viewer))
+            return _from_row(SHELF.find(connection, delivery_id, viewer))
 
     def list(
         self,
@@ -206,16 +204,8 @@ class Deliveries:
     ) -> list[Delivery]:
         """Return deliveries, newest first; `after` is the id of the last one already seen."""
         viewer.require("read")
-        query = select(deliveries).where(visible(deliveries, viewer))
         exact = {"document_id": document_id, "state": state, "connector": connector}
-        for column, value in exact.items():
-            if value is not None:
-                query = query.where(deliveries.c[column] == clean(value))
-        if after is not None:
-            if not is_id(after):
-                raise InvalidCursor("`after` is not the id of a delivery")
-            query = query.where(deliveries.c.id < after)
-        query = query.order_by(deliveries.c.id.desc()).limit(max(1, min(limit, LIST_LIMIT)))
+        query = SHELF.newest(viewer, exact=exact, limit=limit, after=after)
         with self._database.reading() as connection:
             return [_from_row(row) for row in connection.execute(query)]
 
@@ -223,13 +213,13 @@ class Deliveries:
         """Owe a finished delivery again, its attempts at 0; raises NotRetryable, NotFound."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._find(connection, delivery_id, viewer, lock=True)
+            row = SHELF.lock(connection, delivery_id, viewer)
             if row.free_at is not None:
                 raise NotRetryable("the delivery is already owed")
             now = self._database.now()
             values = {"state": "waiting", "attempts": 0, "free_at": now, "finished_at": None}
             self._by_hand(connection, row, values, viewer, "replayed")
-            return _from_row(self._find(connection, delivery_id, viewer))
+            return _from_row(SHELF.find(connection, delivery_id, viewer))
 
     def hold(self, delivery_id: str, viewer: Viewer) -> Delivery:
         """Keep a waiting delivery from being made until it is released.
@@ -249,13 +239,13 @@ class Deliveries:
         """Let a held delivery be made; raises NotRetryable when it is not held, and NotFound."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._find(connection, delivery_id, viewer, lock=True)
+            row = SHELF.lock(connection, delivery_id, viewer)
             if row.state != "held":
                 raise NotRetryable("the delivery is not held")
             now = self._database.now()
             values = {"state": "waiting", "free_at": now, "finished_at": None}
             self._by_hand(connection, row, values, viewer, "released")
-            return _from_row(self._find(connection, delivery_id, viewer))
+            return _from_row(SHELF.find(connection, delivery_id, viewer))
 
     def counts(self, viewer: Viewer) -> dict[str, int]:
         """Return how many deliveries are in each state; every state is named."""
@@ -281,7 +271,7 @@ class Deliveries:
     ) -> Delivery:
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._find(connection, delivery_id, viewer, lock=True)
+            row = SHELF.lock(connection, delivery_id, viewer)
             if row.state == state:
                 return _from_row(row)
             if row.state not in possible:
@@ -289,7 +279,7 @@ class Deliveries:
             finished_at = to_datetime(self._database.now()) if state == "cancelled" else None
             values = {"state": state, "free_at": None, "finished_at": finished_at}
             self._by_hand(connection, row, values, viewer, state)
-            return _from_row(self._find(connection, delivery_id, viewer))
+            return _from_row(SHELF.find(connection, delivery_id, viewer))
 
     def _by_hand(
         self,
@@ -304,18 +294,6 @@ class Deliveries:
         self._update(connection, row, values, entry)
         now, detail = self._database.now(), {"delivery": row.id}
         audit.record(connection, now, viewer, f"delivery {action}", [row.document_id], detail)
-
-    def _find(
-        self, connection: Connection, delivery_id: str, viewer: Viewer, *, lock: bool = False
-    ) -> Row[Any]:
-        query = select(deliveries).where(
-            deliveries.c.id == (delivery_id if is_id(delivery_id) else ""),
-            visible(deliveries, viewer),
-        )
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound("there is no such delivery")
-        return row
 
     def _held(self, connection: Connection, delivery_id: str, holder: str) -> Row[Any] | None:
         query = select(deliveries).where(

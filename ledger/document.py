@@ -52,14 +52,6 @@ class Document:
     repeated: bool = False
 
 
-@dataclass(frozen=True)
-class Page:
-    """Some documents, and the `after` that asks for the next ones (None: no more)."""
-
-    items: list[Document]
-    after: str | None
-
-
 _COLUMNS = [
     documents.c[name]
     for name in Document.__dataclass_fields__

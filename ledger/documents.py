@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from ledger import audit, quotas
 from ledger.admission import Admission
@@ -18,28 +18,19 @@ from ledger.document import (
     OWED_STATES,
     STATES,
     Document,
-    Page,
     from_row,
     select_documents,
     select_whole_document,
 )
-from ledger.errors import (
-    IdempotencyConflict,
-    InvalidCursor,
-    LedgerBusy,
-    NotCancellable,
-    NotFound,
-    NotRead,
-    NotRetryable,
-)
+from ledger.errors import NotCancellable, NotRead, NotRetryable
 from ledger.originals import Originals
 from ledger.rank import clamp, rank
 from ledger.results import Result, from_result_row
 from ledger.schema import documents, owed, readings, results
+from ledger.shelf import Key, Page, Shelf
 from ledger.viewer import Viewer, visible
 
-LIST_LIMIT = 200
-ACCEPT_TRIES = 3  # each but the first because a repeated key's document was deleted meanwhile
+SHELF = Shelf(documents, "document")
 
 
 class Documents:
@@ -76,47 +67,46 @@ class Documents:
         what is the same: of a mail two servers keep copies whose bytes differ.
         """
         viewer.require("write")
-        key = None if idempotency_key is None else _hash(_bytes(idempotency_key))
-        said = b"" if any_body else hashlib.sha256(body).digest()
-        fingerprint = _hash(said + _bytes(kind or ""))
-        for _ in range(ACCEPT_TRIES):
-            earlier = self._find_repeated(key, fingerprint, viewer)
-            if earlier is not None:
-                return earlier
+        said = {
+            "kind": None if kind is None else clean(kind),
+            "kind_said": None if kind is None else clean(kind),
+            "name": clean(name),
+            "media_type": clean(media_type),
+            "source": source,
+            "size": len(body),
+            "parent_id": parent_id,
+            "envelope": envelope,
+        }
+        asked = b""
+        if idempotency_key is not None:
+            asked = b"" if any_body else hashlib.sha256(body).digest()
+            asked += (kind or "").encode("utf-8", "surrogatepass")
+        key = Key.of(idempotency_key, asked)
+
+        def add() -> Document:
             self._admission.admit(queue)
             sha256, in_files = self._originals.store(body)
-            row = self._new_row(viewer, queue, priority) | {
-                "kind": None if kind is None else clean(kind),
-                "kind_said": None if kind is None else clean(kind),
-                "name": clean(name),
-                "media_type": clean(media_type),
-                "source": source,
-                "size": len(body),
-                "sha256": sha256,
-                "in_files": in_files,
-                "parent_id": parent_id,
-                "envelope": envelope,
-                "idempotency_key": key,
-                "request_hash": None if key is None else fingerprint,
-            }
-            try:
-                self._insert(row, body, viewer, deadline)
-            except IntegrityError:
-                if key is None:
-                    raise
-                continue  # the same key was committed between our look and our insert
+            row = self._new_row(viewer, queue, priority) | said | key.columns()
+            row |= {"sha256": sha256, "in_files": in_files}
+            self._insert(row, body, viewer, deadline)
             return self._from_new_row(row)
-        raise LedgerBusy("documents under this key come and go; try again")
+
+        document, is_repeated = SHELF.once(
+            self._database,
+            key,
+            viewer,
+            add=add,
+            find=lambda earlier: self._again(earlier, viewer),
+            differs="another body or kind",
+        )
+        return replace(document, repeated=True) if is_repeated else document
 
     def get(self, document_id: str, viewer: Viewer) -> Document:
         """Return the document; raises NotFound."""
         viewer.require("read")
-        query = select_whole_document().where(documents.c.id == _checked(document_id))
         with self._database.reading() as connection:
-            row = connection.execute(query.where(visible(documents, viewer))).one_or_none()
-        if row is None:
-            raise NotFound("there is no such document")
-        return from_row(row)
+            query = select_whole_document()
+            return from_row(SHELF.find(connection, document_id, viewer, query=query))
 
     def list(
         self,
@@ -130,45 +120,33 @@ class Documents:
         name: str | None = None,
         limit: int = 50,
         after: str | None = None,
-    ) -> Page:
+    ) -> Page[Document]:
         """Return documents, newest first, without their mails' texts.
 
         `name` is a part of the name in any case; `limit` is 1 to 200; `after` is that of the
         page before; raises InvalidCursor.
         """
         viewer.require("read")
-        limit = max(1, min(limit, LIST_LIMIT))
-        query = select_documents().where(visible(documents, viewer))
+        query = select_documents()
         exact = {"kind": kind, "state": state, "source": source, "parent_id": parent_id}
-        for column, value in exact.items():
-            if value is not None:
-                query = query.where(documents.c[column] == clean(value))
         if needs_review is not None:
             doubt = documents.c.needs_review
             query = query.where(doubt if needs_review else ~doubt)
         if name is not None:
             query = query.where(documents.c.name.icontains(clean(name), autoescape=True))
-        if after is not None:
-            if not is_id(after):
-                raise InvalidCursor("`after` is not from a page of this list")
-            query = query.where(documents.c.id < after)
         with self._database.reading() as connection:
-            query = query.order_by(documents.c.id.desc()).limit(limit + 1)
-            items = [from_row(row) for row in connection.execute(query)]
-        return Page(items[:limit], items[limit - 1].id if len(items) > limit else None)
+            return SHELF.page(
+                connection, viewer, from_row, query=query, exact=exact, limit=limit, after=after
+            )
 
     def text(self, document_id: str, viewer: Viewer) -> str:
         """Return what a reader was given; raises NotRead when there is none (yet), NotFound."""
         viewer.require("read")
-        query = (
-            select(documents.c.id, readings.c.text)
-            .outerjoin(readings, readings.c.document_id == documents.c.id)
-            .where(documents.c.id == _checked(document_id), visible(documents, viewer))
+        query = select(readings.c.text).select_from(
+            documents.outerjoin(readings, readings.c.document_id == documents.c.id)
         )
         with self._database.reading() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotFound("there is no such document")
+            row = SHELF.find(connection, document_id, viewer, query=query)
         if row.text is None:
             raise NotRead("the document has no text (yet)")
         text: str = row.text
@@ -192,9 +170,9 @@ class Documents:
     def original(self, document_id: str, viewer: Viewer) -> tuple[Document, bytes]:
         """Return the document and its bytes as they came; raises NotFound, BodyMissing."""
         document = self.get(document_id, viewer)
-        query = select(documents.c.in_files).where(documents.c.id == document.id)
+        query = select(documents.c.in_files).where(SHELF.one(document_id, viewer))
         with self._database.reading() as connection:
-            in_files = connection.execute(query.where(visible(documents, viewer))).scalar()
+            in_files = connection.execute(query).scalar()
         return document, self._originals.read(document.id, document.sha256, bool(in_files))
 
     def results(self, document_id: str, viewer: Viewer) -> Sequence[Result]:
@@ -227,7 +205,7 @@ class Documents:
         """
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._lock(connection, document_id, viewer)
+            row = SHELF.lock(connection, document_id, viewer)
             if row.state in OWED_STATES:
                 raise NotRetryable("the document is already owed")
             now = self._database.now()
@@ -251,7 +229,7 @@ class Documents:
         viewer.require("write")
         with self._database.writing() as connection:
             self._drop_owed(connection, document_id, viewer)
-            row = self._lock(connection, document_id, viewer)
+            row = SHELF.lock(connection, document_id, viewer)
             if row.state in {"done", "failed"}:
                 raise NotCancellable("the document is finished already")
             if row.state in OWED_STATES:
@@ -275,27 +253,11 @@ class Documents:
             if self._database.is_sqlite:  # erased means overwritten, not only unlinked
                 connection.exec_driver_sql("PRAGMA secure_delete=ON")
             self._drop_owed(connection, document_id, viewer)
-            row = self._lock(connection, document_id, viewer)
+            row = SHELF.lock(connection, document_id, viewer)
             connection.execute(delete(documents).where(documents.c.id == row.id))
             audit.record(connection, self._database.now(), viewer, "deleted", [row.id])
         if row.in_files:
             self._originals.discard(row.sha256)
-
-    def _find_repeated(self, key: str | None, fingerprint: str, viewer: Viewer) -> Document | None:
-        if key is None:
-            return None
-        query = select(documents.c.request_hash, documents.c.id).where(
-            documents.c.idempotency_key == key, visible(documents, viewer)
-        )
-        whole = select_whole_document().where(visible(documents, viewer))
-        with self._database.reading() as connection:
-            earlier = connection.execute(query).one_or_none()
-            if earlier is None:
-                return None
-            if earlier.request_hash != fingerprint:
-                raise IdempotencyConflict("this key was used for another body or kind")
-            row = connection.execute(whole.where(documents.c.id == earlier.id)).one()
-        return from_row(row, repeated=True)
 
     def _new_row(self, viewer: Viewer, queue: str, priority: int) -> dict[str, Any]:
         return {
@@ -314,7 +276,8 @@ class Documents:
         now = self._database.now()
         with self._database.writing() as connection:
             if row["parent_id"] is not None:
-                self._lock(connection, row["parent_id"], viewer, share=True)
+                query = select(documents.c.id).with_for_update(read=True, key_share=True)
+                SHELF.find(connection, row["parent_id"], viewer, query=query)
             quotas.take(connection, self._database, viewer, documents=1, size=len(body))
             connection.execute(insert(documents), row)
             self._originals.attach(connection, row["id"], row["sha256"], body, row["in_files"])
@@ -326,22 +289,12 @@ class Documents:
         values: dict[str, Any] = {name: row.get(name) for name in Document.__dataclass_fields__}
         return Document(**values | {"repeated": False})
 
-    def _lock(
-        self, connection: Connection, document_id: str, viewer: Viewer, *, share: bool = False
-    ) -> Any:
-        query = select(documents).where(
-            documents.c.id == _checked(document_id), visible(documents, viewer)
-        )
-        locked = query.with_for_update(read=share, key_share=share)
-        row = connection.execute(locked).one_or_none()
-        if row is None:
-            raise NotFound("there is no such document")
-        return row
-
     def _drop_owed(self, connection: Connection, document_id: str, viewer: Viewer) -> None:
         # First owed, then documents: the order in which every transaction takes its locks
+        if not is_id(document_id):
+            raise SHELF.missing()
         connection.execute(
-            delete(owed).where(owed.c.document_id == _checked(document_id), visible(owed, viewer))
+            delete(owed).where(owed.c.document_id == document_id, visible(owed, viewer))
         )
 
     def _again(self, document_id: str, viewer: Viewer) -> Document:
@@ -364,17 +317,3 @@ def _owed_row(document: Any, now: int, deadline: datetime | None) -> dict[str, A
         "free_at": now,
         "created_at": now,
     }
-
-
-def _checked(document_id: str) -> str:
-    if not is_id(document_id):
-        raise NotFound("there is no such document")
-    return document_id
-
-
-def _hash(value: bytes) -> str:
-    return hashlib.sha256(value).hexdigest()
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")

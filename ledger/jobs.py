@@ -6,38 +6,28 @@ the lease changes nothing any more. Outputs are files of the file store, so any 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
-from sqlalchemy.exc import IntegrityError
 
 from ledger import audit
 from ledger.alerts import alert_row
-from ledger.columns import SECOND, clean, dump_json, is_id, new_id, to_datetime
+from ledger.columns import SECOND, clean, dump_json, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import (
-    IdempotencyConflict,
-    InvalidCursor,
-    LedgerBusy,
-    NotCancellable,
-    NotFound,
-    NotRead,
-    NotRetryable,
-    TooMuchOwed,
-)
+from ledger.errors import NotCancellable, NotFound, NotRead, NotRetryable, TooMuchOwed
 from ledger.models import insert_model
 from ledger.originals import Originals
 from ledger.schema import alerts, job_outputs, jobs
+from ledger.shelf import Key, Page, Shelf
 from ledger.viewer import Viewer, visible
 
 Ids = list[str]
+SHELF = Shelf(jobs, "job")
 JOB_STATES = ("waiting", "running", "done", "failed", "cancelled")
 UNFINISHED = ("waiting", "running")
-LIST_LIMIT = 200
 FULL_SECONDS = 60
 WORKER_LOST = {
     "code": "worker_lost",
@@ -83,14 +73,6 @@ class Job:
     repeated: bool = False
 
 
-@dataclass(frozen=True)
-class JobPage:
-    """Some jobs, and the `after` that asks for the next ones (None: no more)."""
-
-    items: list[Job]
-    after: str | None
-
-
 class Jobs:
     """What takes a viewer sees their workspace only; the rest is the workers'."""
 
@@ -121,10 +103,9 @@ class Jobs:
         IdempotencyConflict, BodyMissing, and TooMuchOwed when too many are unfinished.
         """
         viewer.require("write")
-        key = None if idempotency_key is None else _hash(idempotency_key)
-        request_hash = _hash("\0".join((queue, task, name, dump_json(options), input or "")))
-        row = {
-            "id": new_id(),
+        asked = "\0".join((queue, task, name, dump_json(options), input or ""))
+        key = Key.of(idempotency_key, asked)
+        said = {
             "workspace": viewer.workspace,
             "actor": clean(viewer.actor),
             "queue": queue,
@@ -138,33 +119,27 @@ class Jobs:
             "attempts": 0,
             "free_at": self._database.now(),
             "created_at": to_datetime(self._database.now()),
-            "idempotency_key": key,
-            "request_hash": request_hash,
         }
-        for _ in range(2):
-            earlier = None if key is None else self._find_key(key, viewer)
-            if earlier is not None:
-                if earlier.request_hash != request_hash:
-                    raise IdempotencyConflict("this key was used for another job")
-                return replace(self.get(earlier.id, viewer), repeated=True)
-            try:
-                self._insert(row, viewer)
-            except IntegrityError:
-                if key is None:
-                    raise
-                continue  # the same key was committed between our look and our insert
-            return self.get(str(row["id"]), viewer)
-        raise LedgerBusy("jobs under this key come and go; try again")
+
+        def add() -> Job:
+            job_id = new_id()
+            self._insert({"id": job_id, **said, **key.columns()}, viewer)
+            return self._get(job_id, viewer)
+
+        job, is_repeated = SHELF.once(
+            self._database,
+            key,
+            viewer,
+            add=add,
+            find=lambda earlier: self._get(earlier, viewer),
+            differs="another job",
+        )
+        return replace(job, repeated=True) if is_repeated else job
 
     def get(self, job_id: str, viewer: Viewer) -> Job:
         """Return a job with its result and outputs; raises NotFound."""
         viewer.require("read")
-        with self._database.reading() as connection:
-            row = self._find(connection, job_id, viewer)
-            kept = select(job_outputs).where(job_outputs.c.job_id == row.id)
-            found = connection.execute(kept.order_by(job_outputs.c.name)).all()
-        outputs = {one.name: Output(sha256=one.sha256, size=one.size) for one in found}
-        return replace(_from_row(row), outputs=outputs)
+        return self._get(job_id, viewer)
 
     def list(
         self,
@@ -175,22 +150,12 @@ class Jobs:
         state: str | None = None,
         limit: int = 50,
         after: str | None = None,
-    ) -> JobPage:
+    ) -> Page[Job]:
         """Return jobs, newest first, without outputs; `after` is that of the page before."""
         viewer.require("read")
-        limit = max(1, min(limit, LIST_LIMIT))
-        query = select(jobs).where(visible(jobs, viewer))
-        for column, wanted in ((jobs.c.task, task), (jobs.c.queue, queue), (jobs.c.state, state)):
-            if wanted is not None:
-                query = query.where(column == clean(wanted))
-        if after is not None:
-            if not is_id(after):
-                raise InvalidCursor("`after` is not from a page of this list")
-            query = query.where(jobs.c.id < after)
+        exact = {"task": task, "queue": queue, "state": state}
         with self._database.reading() as connection:
-            rows = connection.execute(query.order_by(jobs.c.id.desc()).limit(limit + 1)).all()
-        items = [_from_row(row) for row in rows[:limit]]
-        return JobPage(items, items[-1].id if len(rows) > limit else None)
+            return SHELF.page(connection, viewer, _from_row, exact=exact, limit=limit, after=after)
 
     def output(self, job_id: str, name: str, viewer: Viewer) -> Output:
         """Return where an output is; raises NotFound, and NotRead until there is one."""
@@ -205,20 +170,20 @@ class Jobs:
         """Stop a job that is not finished; its worker ends it within seconds. Twice is once."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._find(connection, job_id, viewer, lock=True)
+            row = SHELF.lock(connection, job_id, viewer)
             if row.state in UNFINISHED:
                 values = {"state": "cancelled", "finished_at": to_datetime(self._database.now())}
                 self._set(connection, row.id, free_at=None, holder=None, **values)
                 self._record(connection, viewer, "job cancelled", row.id)
             elif row.state != "cancelled":
                 raise NotCancellable(f"the job is {row.state}")
-        return self.get(job_id, viewer)
+        return self._get(job_id, viewer)
 
     def retry(self, job_id: str, viewer: Viewer) -> Job:
         """Owe a failed or cancelled job again, from the start. Raises NotRetryable."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = self._find(connection, job_id, viewer, lock=True)
+            row = SHELF.lock(connection, job_id, viewer)
             if row.state not in ("failed", "cancelled"):
                 raise NotRetryable(f"the job is {row.state}")
             now = self._database.now()
@@ -226,14 +191,14 @@ class Jobs:
             values |= {"error": None, "progress": None, "started_at": None, "finished_at": None}
             self._set(connection, row.id, **values)
             self._record(connection, viewer, "job retried", row.id)
-        return self.get(job_id, viewer)
+        return self._get(job_id, viewer)
 
     def delete(self, job_id: str, viewer: Viewer) -> None:
         """Erase a job, its input, outputs and alerts; an audit line stays."""
         viewer.require("write")
-        job = self.get(job_id, viewer)
+        job = self._get(job_id, viewer)
         with self._database.writing() as connection:
-            connection.execute(delete(jobs).where(jobs.c.id == job.id, visible(jobs, viewer)))
+            connection.execute(delete(jobs).where(SHELF.one(job.id, viewer)))
             self._record(connection, viewer, "job deleted", job.id)
         wanted = {job.input_sha256, *(one.sha256 for one in job.outputs.values())}
         for sha256 in sorted(one for one in wanted if one is not None):
@@ -452,20 +417,14 @@ class Jobs:
         detail = {"job": job_id, **detail}
         audit.record(connection, self._database.now(), viewer, action, detail=detail)
 
-    def _find_key(self, key: str, viewer: Viewer) -> Row[Any] | None:
-        query = select(jobs).where(jobs.c.idempotency_key == key, visible(jobs, viewer))
+    def _get(self, job_id: str, viewer: Viewer) -> Job:
+        # Somebody who may write and not read still sees what their own call did
         with self._database.reading() as connection:
-            return connection.execute(query).one_or_none()
-
-    def _find(
-        self, connection: Connection, job_id: str, viewer: Viewer, *, lock: bool = False
-    ) -> Row[Any]:
-        wanted = job_id if is_id(job_id) else ""
-        query = select(jobs).where(jobs.c.id == wanted, visible(jobs, viewer))
-        row = connection.execute(query.with_for_update() if lock else query).one_or_none()
-        if row is None:
-            raise NotFound("there is no such job")
-        return row
+            row = SHELF.find(connection, job_id, viewer)
+            kept = select(job_outputs).where(job_outputs.c.job_id == row.id)
+            found = connection.execute(kept.order_by(job_outputs.c.name)).all()
+        outputs = {one.name: Output(sha256=one.sha256, size=one.size) for one in found}
+        return replace(_from_row(row), outputs=outputs)
 
     def _held(self, connection: Connection, job_id: str, holder: str) -> Row[Any] | None:
         query = select(jobs).where(jobs.c.id == job_id, _is_held(holder))
@@ -487,7 +446,3 @@ def _is_held(holder: str) -> ColumnElement[bool]:
 def _from_row(row: Row[Any]) -> Job:
     wanted = set(Job.__dataclass_fields__) - {"outputs", "repeated"}
     return Job(**{name: value for name, value in row._mapping.items() if name in wanted})
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -14,13 +14,15 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 
 from ledger import audit
-from ledger.columns import SECOND, clean, is_id, new_id, to_datetime
+from ledger.columns import SECOND, clean, new_id, to_datetime
 from ledger.database import Database, chunks
-from ledger.errors import InvalidCursor, NotFound
 from ledger.schema import mailbox_folders, mailbox_mails, mailboxes
+from ledger.shelf import Shelf
 from ledger.viewer import Viewer, visible
 
 LIST_LIMIT = 1_000
+MAILS = Shelf(mailbox_mails, "mail set aside")
+IS_ASIDE = mailbox_mails.c.document_id.is_(None)
 REACHED = ("listening", "polling", "reading")  # states of an account that is being read
 
 
@@ -284,14 +286,14 @@ class Mailboxes:
         sighting already looked at; raises InvalidCursor.
         """
         viewer.require("read")
-        query = select(mailbox_mails).where(
-            mailbox_mails.c.document_id.is_not(None), visible(mailbox_mails, viewer)
+        query = MAILS.newest(
+            viewer,
+            query=select(mailbox_mails).where(mailbox_mails.c.document_id.is_not(None)),
+            exact={"document_id": document_id, "account": account, "folder": folder},
+            limit=limit,
+            after=after,
+            at_most=LIST_LIMIT,
         )
-        exact = {"document_id": document_id, "account": account, "folder": folder}
-        for column, value in exact.items():
-            if value is not None:
-                query = query.where(mailbox_mails.c[column] == clean(value))
-        query = _page(query, limit, after)
         with self._database.reading() as connection:
             return [
                 Sighting(**{name: getattr(row, name) for name in Sighting.__dataclass_fields__})
@@ -309,31 +311,28 @@ class Mailboxes:
     ) -> Sequence[Aside]:
         """Return mails that could not be taken, the latest first."""
         viewer.require("read")
-        query = select(mailbox_mails).where(
-            mailbox_mails.c.document_id.is_(None), visible(mailbox_mails, viewer)
+        query = MAILS.newest(
+            viewer,
+            query=select(mailbox_mails).where(IS_ASIDE),
+            exact={"account": account, "state": state},
+            limit=limit,
+            after=after,
+            at_most=LIST_LIMIT,
         )
-        for column, value in {"account": account, "state": state}.items():
-            if value is not None:
-                query = query.where(mailbox_mails.c[column] == clean(value))
         with self._database.reading() as connection:
-            return [_aside(row) for row in connection.execute(_page(query, limit, after))]
+            return [_aside(row) for row in connection.execute(query)]
 
     def find_aside(self, aside_id: str, viewer: Viewer) -> Aside:
         """Return one mail that was set aside; raises NotFound."""
         viewer.require("read")
         with self._database.reading() as connection:
-            row = connection.execute(_one_aside(aside_id, viewer)).one_or_none()
-        if row is None:
-            raise NotFound("there is no such mail set aside")
-        return _aside(row)
+            return _aside(MAILS.find(connection, aside_id, viewer, IS_ASIDE))
 
     def try_again(self, aside_id: str, viewer: Viewer) -> Aside:
         """Ask for another try; the mailbox's reader takes it up. Raises NotFound."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = connection.execute(_one_aside(aside_id, viewer)).one_or_none()
-            if row is None:
-                raise NotFound("there is no such mail set aside")
+            row = MAILS.find(connection, aside_id, viewer, IS_ASIDE)
             connection.execute(
                 update(mailbox_mails).where(mailbox_mails.c.id == row.id).values(state="again")
             )
@@ -392,22 +391,6 @@ class Mailboxes:
 
 def _mine(account: str, viewer: Viewer) -> Any:
     return select(mailboxes).where(mailboxes.c.account == account, visible(mailboxes, viewer))
-
-
-def _one_aside(aside_id: str, viewer: Viewer) -> Any:
-    return select(mailbox_mails).where(
-        mailbox_mails.c.id == (aside_id if is_id(aside_id) else ""),
-        mailbox_mails.c.document_id.is_(None),
-        visible(mailbox_mails, viewer),
-    )
-
-
-def _page(query: Any, limit: int, after: str | None) -> Any:
-    if after is not None:
-        if not is_id(after):
-            raise InvalidCursor("`after` is not from a page of this list")
-        query = query.where(mailbox_mails.c.id < after)
-    return query.order_by(mailbox_mails.c.id.desc()).limit(max(1, min(limit, LIST_LIMIT)))
 
 
 def _folder(row: Any) -> Folder:

@@ -19,9 +19,8 @@ from ledger.columns import clean, is_id, new_id, to_datetime
 from ledger.database import Database, chunks
 from ledger.errors import IdempotencyConflict, NotFound
 from ledger.schema import alerts, payment_states, payments
+from ledger.shelf import bounded
 from ledger.viewer import Viewer, visible
-
-LIST_LIMIT = 200
 
 StateKey = tuple[str, str]  # "card" or "terminal", and its name
 
@@ -154,7 +153,7 @@ class Payments:
     def of_card(self, card: str, viewer: Viewer, *, limit: int = 100) -> list[Payment]:
         """Return a card's latest payments, oldest first."""
         viewer.require("read")
-        limit = max(1, min(limit, LIST_LIMIT))
+        limit = bounded(limit)
         query = select(payments).where(visible(payments, viewer), payments.c.card == clean(card))
         with self._database.reading() as connection:
             rows = connection.execute(query.order_by(payments.c.id.desc()).limit(limit)).all()

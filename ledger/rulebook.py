@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 
 from ledger import audit
-from ledger.columns import clean, is_id
+from ledger.columns import clean
 from ledger.database import Database
-from ledger.errors import NotFound
 from ledger.schema import audit as audit_table
-from ledger.viewer import Viewer, visible
+from ledger.shelf import Shelf
+from ledger.viewer import Viewer
 
 ACTION = "rules changed"
-LIST_LIMIT = 200
+SHELF = Shelf(audit_table, "version of the rules")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,28 +67,16 @@ class Rulebook:
     def list(self, viewer: Viewer, *, limit: int = 50) -> Sequence[Edition]:
         """Return the versions there were, the newest first."""
         viewer.require("read")
-        query = (
-            select(audit_table)
-            .where(audit_table.c.action == ACTION, visible(audit_table, viewer))
-            .order_by(audit_table.c.id.desc())
-            .limit(max(1, min(limit, LIST_LIMIT)))
-        )
+        query = SHELF.newest(viewer, exact={"action": ACTION}, limit=limit, after=None)
         with self._database.reading() as connection:
             return [_edition(row) for row in connection.execute(query)]
 
     def get(self, edition_id: str, viewer: Viewer) -> Edition:
         """Return one version; raises NotFound."""
         viewer.require("read")
-        query = select(audit_table).where(
-            audit_table.c.id == (edition_id if is_id(edition_id) else ""),
-            audit_table.c.action == ACTION,
-            visible(audit_table, viewer),
-        )
+        of_rules = audit_table.c.action == ACTION
         with self._database.reading() as connection:
-            row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotFound("there is no such version of the rules")
-        return _edition(row)
+            return _edition(SHELF.find(connection, edition_id, viewer, of_rules))
 
 
 def _edition(row: Row[Any]) -> Edition:

@@ -13,13 +13,15 @@ from typing import Any
 from sqlalchemy import Row, insert, select, update
 
 from ledger import audit
-from ledger.columns import SECOND, clean, is_id, new_id, to_datetime, to_microseconds
+from ledger.columns import SECOND, clean, new_id, to_datetime, to_microseconds
 from ledger.database import Database
-from ledger.errors import InvalidToken, LedgerBusy, NotFound, StorageFull
+from ledger.errors import InvalidToken, LedgerBusy, StorageFull
 from ledger.quotas import Quota
 from ledger.schema import tokens
+from ledger.shelf import Shelf
 from ledger.viewer import SCOPES, Viewer, visible
 
+SHELF = Shelf(tokens, "token")
 PREFIX = "mr_"
 SECRET_BYTES = 32
 LIMITS = tuple(name for name, _ in Quota().items())
@@ -121,19 +123,15 @@ class Tokens:
     def revoke(self, token_id: str, viewer: Viewer, *, workspace: str | None = None) -> Token:
         """Make the token worthless from now on; twice is once. Raises NotFound."""
         viewer = self._of_workspace(viewer, workspace)
-        if not is_id(token_id):
-            raise NotFound("there is no such token")
         now = self._database.now()
-        mine = (tokens.c.id == token_id) & visible(tokens, viewer)
+        mine = SHELF.one(token_id, viewer)
         with self._database.writing() as connection:
             revoked = connection.execute(
                 update(tokens)
                 .where(mine, tokens.c.revoked_at.is_(None))
                 .values(revoked_at=to_datetime(now))
             )
-            row = connection.execute(select(tokens).where(mine)).one_or_none()
-            if row is None:
-                raise NotFound("there is no such token")
+            row = SHELF.find(connection, token_id, viewer)
             if revoked.rowcount:
                 audit.record(connection, now, viewer, "token revoked", detail={"token": token_id})
         return _from_row(row)
@@ -143,13 +141,11 @@ class Tokens:
     ) -> Token:
         """Give a token another quota from now on; what it used already stays counted."""
         viewer = self._of_workspace(viewer, workspace)
-        mine = (tokens.c.id == (token_id if is_id(token_id) else "")) & visible(tokens, viewer)
+        mine = SHELF.one(token_id, viewer)
         limits = dict(quota.items())
         with self._database.writing() as connection:
             connection.execute(update(tokens).where(mine).values(limits))
-            row = connection.execute(select(tokens).where(mine)).one_or_none()
-            if row is None:
-                raise NotFound("there is no such token")
+            row = SHELF.find(connection, token_id, viewer)
             detail = {"token": token_id, **limits}
             audit.record(connection, self._database.now(), viewer, "token limited", detail=detail)
         return _from_row(row)
