@@ -137,16 +137,29 @@ _DATE_AND_ADDRESS = re.compile(
 )
 
 
-def split_attribution(line: str) -> str | None:
-    """Return what stands before an attribution on the same line ("Yes On … wrote:"), or None."""
-    match = _INSIDE.search(line[:1000])
-    if match is None or not match[1].strip() or _says_who_wrote(match[2]) is None:
+def split_attribution(lines: list[str], place: int) -> tuple[str, int] | None:
+    """Return what stands before an attribution on the same line ("Yes On … wrote:"), and how many
+    lines the attribution takes; None when there is none.
+    """
+    if not _BEGINS_INSIDE.search(lines[place][:1000]):
         return None
-    return match[1].rstrip(" -")
+    text = ""
+    for count in range(min(LINES, len(lines) - place)):
+        line = lines[place + count].strip()
+        if not line or (count and line.startswith(">")):
+            break
+        text = f"{text} {line}"[:1000].lstrip()
+        if line.endswith(("wrote:", "said:")):
+            match = _INSIDE.search(text)
+            if match is None or not match[1].strip() or _says_who_wrote(match[2]) is None:
+                break
+            return match[1].rstrip(" -"), count + 1
+    return None
 
 
+_BEGINS_INSIDE = re.compile(r"(?:(?<=\s)|(?<=--))On\s+(?:[A-Z][a-z]{2,8},?\s|\d)")
 _INSIDE = re.compile(
-    r"\A(.*?\S)\s*(?:\s|-{2,}\s*)(On\s+(?:[A-Z][a-z]{2,8},?\s|\d).{5,300}\b(?:wrote|said):)\s*\Z"
+    r"\A(.*?\S)\s*(?:\s|-{2,}\s*)(On\s+(?:[A-Z][a-z]{2,8},?\s|\d).{3,300}?(?:\b|>)(?:wrote|said):)\s*\Z"
 )
 
 FORWARDED = pattern(
@@ -226,10 +239,10 @@ _OTHERS = any_of(
     # to and copies
     *("to", "an", "à", "a", "para", "aan", "do", "till", "til", "vastaanottaja", "кому", "pro"),
     *("címzett", "kime", "alıcı", "komu", "destinataire", "kenelle", "προς", "cc", "bcc"),
-    *("kopie", "copie", "копия", "dw", "cópia", "kopi", "kopio"),
+    *("kopie", "copie", "copie à", "копия", "dw", "cópia", "kopi", "kopio"),
     *("收件人", "收件者", "宛先", "받는 사람"),
     # when
-    *("sent", "gesendet", "gesendet am", "envoyé", "envoyé le", "date d'envoi", "enviado"),
+    *("message du", "sent", "gesendet", "gesendet am", "envoyé", "envoyé le", "date d'envoi", "enviado"),
     *("enviado el", "inviato", "verzonden", "verzonden op", "verstuurd", "wysłano", "wysłane"),
     *("skickat", "sendt", "sendt den", "lähetetty", "отправлено", "odesláno", "odoslané"),
     *("elküldve", "gönderildi", "gönderme tarihi", "στάλθηκε", "data", "date", "datum", "fecha"),
@@ -249,10 +262,15 @@ _FROM_LINE = re.compile(rf"[\s*>_]*(?:{_FROM})\s?\*?\s?[:：]", re.IGNORECASE)
 
 
 _DATE_LINE = re.compile(
-    r"[\s*>_]*(?:date|sent|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|inviato"
+    r"[\s*>_]*(?:date|sent|message du|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|inviato"
     r"|verzonden|skickat|sendt|wysłano|дата|日期|发送时间)\s?\*?\s?[:：]",
     re.IGNORECASE,
 )
+
+
+def is_sender_field(line: str) -> bool:
+    """Say whether a line is an older mail's field of whom it is from, address and all."""
+    return len(line) < 300 and _FROM_LINE.match(line) is not None and "@" in line
 
 
 def header_block_length(lines: list[str], place: int) -> int:

@@ -9,7 +9,7 @@ from intake.charsets import clean, decode
 from intake.html import decode_page
 from intake.mail.attachments import attach, attach_bytes, is_body
 from intake.mail.pages import Quoted, read_page
-from intake.mail.structure import Part
+from intake.mail.structure import Part, parse_message
 from intake.mail.transfer import find_uuencoded
 from intake.parsed import Attachment
 
@@ -22,6 +22,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 PLACEHOLDER_CHARACTERS = 400
+ENCLOSED = 20  # mails within one that are read when it has no text itself
 
 
 @dataclass
@@ -52,11 +53,26 @@ class Body:
         return sum(text.hidden_characters for text in self.texts)
 
 
-def read_body(root: Part) -> Body:
-    """Return the body of a parsed mail."""
+def read_body(root: Part, *, depth: int = 3) -> Body:
+    """Return the body of a parsed mail; of one without a text, the text of mails within it.
+
+    `depth` says how many mails within each other are looked into.
+    """
     reader = _Reader(first=next((leaf for leaf in root.walk() if not leaf.children), None))
     texts = _without_repetition(reader.read(root))
+    if not any(text.text.strip() for text in texts) and depth > 0:
+        texts = _read_enclosed(root, depth)
     return Body(texts, reader.attachments)
+
+
+def _read_enclosed(root: Part, depth: int) -> list[Text]:
+    """Return the texts of the mails that a mail consists of: one passed on without a word."""
+    enclosed = [part for part in root.walk() if part.type == "message/rfc822"]
+    bodies = (
+        read_body(parse_message(part.decoded()[0], depth=depth), depth=depth - 1)
+        for part in enclosed[:ENCLOSED]
+    )
+    return [text for body in bodies for text in body.texts]
 
 
 @dataclass

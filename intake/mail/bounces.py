@@ -187,11 +187,19 @@ SUCCESSES = frozenset(("delivered", "relayed", "expanded", "deliverable"))
 def _reports(root: Part) -> list[Part]:
     """Return the delivery-status parts; of an attached report too, where the mail is only that."""
     found = [part for part in root.walk() if part.type in DELIVERY_REPORTS]
-    if found or "delivery-status" not in root.parameters.get("report-type", "").lower():
+    if found:
         return found
-    attached = [part for part in root.walk() if part.type == "message/rfc822"]
-    inner = parse_message(attached[0].decoded()[0], depth=3) if attached else None
-    return [part for part in inner.walk() if part.type in DELIVERY_REPORTS] if inner else []
+    attached = next((part for part in root.walk() if part.type == "message/rfc822"), None)
+    if attached is None:
+        return []
+    is_report = "delivery-status" in root.parameters.get("report-type", "").lower()
+    # a mail server that sends on another one's report; a person who does asks about it
+    if not (is_report or _DAEMON.search(root.headers.text("from"))):
+        return []
+    inner = parse_message(attached.decoded()[0], depth=3)
+    if not (is_report or "delivery-status" in inner.parameters.get("report-type", "").lower()):
+        return []
+    return [part for part in inner.walk() if part.type in DELIVERY_REPORTS]
 
 
 def _from_report(reports: list[Part], root: Part, text: str) -> Bounce | None:

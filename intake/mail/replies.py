@@ -15,12 +15,14 @@ from intake.mail.attributions import (
     find_attribution,
     header_block_length,
     is_forward,
+    is_sender_field,
     is_separator,
     split_attribution,
 )
 from intake.mail.bodies import Body
 from intake.mail.signatures import (
     SIGNATURE_LINES,
+    is_card,
     is_dash_name,
     is_delimiter,
     is_device_line,
@@ -30,9 +32,11 @@ from intake.mail.signatures import (
 
 _QUOTE = re.compile(r"[ \t]{0,4}(?:>(?!.*<<)|&gt;|\|[ \t>])")
 _GAP = re.compile(r"\n{3,}")
+_OPEN_LINK = re.compile(r"<(?:https?|mailto):[^<>]*\Z")
 _BULLET = re.compile(r"\s*[-*•]\s")
 LOOK_AHEAD = 8  # lines below an attribution within which its quote begins
 RESIDUE_CHARACTERS = 40
+FOLDED_CHARACTERS = 60  # lines at least as long may have been folded
 SECTION_LINES = 60  # a longer section below a drawn line is no signature
 
 
@@ -93,14 +97,14 @@ class _Reader:
         if is_forward(line):
             self.kept += self.lines[place:]
             return None
-        fields = header_block_length(self.lines, place)
+        fields = header_block_length(self.lines, place) or self._lone_sender(place)
         if fields or is_separator(line):
             return self._meet_older_mail(fields)
-        if line.rstrip().endswith(("wrote:", "said:")) and self._is_quote_next(place + 1):
-            before = split_attribution(line)
-            if before is not None:
-                self.kept.append(before)
-                return 1
+        split = split_attribution(self.lines, place)
+        if split is not None:
+            before, count = split
+            self.kept.append(before)
+            return count if self._is_quote_next(place + count) else None
         attribution = find_attribution(self.lines, place)
         if attribution is not None and self._introduces(attribution, place):
             return self._meet_attribution(attribution, place)
@@ -118,12 +122,22 @@ class _Reader:
         self.headed = self.headed or fields > 0
         return max(fields, 1)
 
+    def _lone_sender(self, place: int) -> int:
+        """Return 1 for a sender's field that alone stands for an older mail's fields, else 0.
+
+        That is one below a drawn line, or one above a quote.
+        """
+        if not is_sender_field(self.lines[place]):
+            return 0
+        below_rule = place > 0 and is_rule(self.lines[place - 1])
+        return int(below_rule or self._is_quote_next(place + 1))
+
     def _introduces(self, attribution: Attribution, place: int) -> bool:
         return attribution.certain or self._is_quote_next(place + attribution.lines)
 
     def _meet_attribution(self, attribution: Attribution, place: int) -> int | None:
         after = place + attribution.lines
-        if self._has_text() and self.last_quote < after:
+        if self._has_text() and not self._is_quote_next(after):
             return None  # the older mail follows without marks
         return attribution.lines
 
@@ -133,12 +147,17 @@ class _Reader:
     def _is_quoted(self, place: int) -> bool:
         line = self.lines[place]
         if _QUOTE.match(line):
-            return True
+            # a link that a mail program folded before its closing bracket is no quote
+            return not (line.startswith(">") and place and _OPEN_LINK.search(self.lines[place - 1]))
         # the end of a quoted line that a mail program folded over
-        if not 0 < place < len(self.lines) - 1 or len(line) > RESIDUE_CHARACTERS:
+        if not 0 < place < len(self.lines) - 1 or len(line) > FOLDED_CHARACTERS:
             return False
         above, below = self.lines[place - 1], self.lines[place + 1]
         if not (_QUOTE.match(above) and _QUOTE.match(below)):
+            return False
+        if len(above) >= FOLDED_CHARACTERS and _goes_on(above, line):
+            return True
+        if len(line) > RESIDUE_CHARACTERS:
             return False
         if line.lstrip()[:1] in ("(", "<"):
             return True
@@ -177,7 +196,7 @@ class _Reader:
             return False
         if is_delimiter(line):
             return sum(bool(other.strip()) for other in section) <= SIGNATURE_LINES
-        return is_footer(section)
+        return is_footer(section) or (self._has_text() and is_card(section))
 
     def finish(self) -> str:
         """Return the kept lines without what signs them off."""
@@ -195,6 +214,11 @@ class _Reader:
             if not _BULLET.match(above):
                 kept.pop()
         return _GAP.sub("\n\n", "\n".join(kept)).strip()
+
+
+def _goes_on(above: str, line: str) -> bool:
+    """Say whether a line reads on from the quoted one above, in the midst of a sentence."""
+    return line[:1].islower() and above.rstrip()[-1:] not in ".?!:;"
 
 
 def _drop_rule(kept: list[str]) -> None:

@@ -8,7 +8,11 @@ from intake.mail.phrases import pattern
 
 _DEVICE = pattern(
     r"sent (?:from|via|with|by|using)\b",
-    r"get (?:outlook|bluemail|the new)\b",
+    r"(?:get|download) (?:outlook|bluemail|the new)\b",
+    r"(?:télécharge[rz]|obtene[rz]|obtenir|scarica|baixar?|obter|hämta|hent|pobierz) (?:\w+ )?outlook\b",
+    r"outlook (?:für|voor|para|til|för|for) .{2,20} (?:beziehen|herunterladen|downloaden|ophalen)",
+    "(?:获取|獲取|下载|下載).{0,12}outlook",
+    ".{2,12}outlook ?を入手",
     "sent on the go",
     r"(?:von|mit) mein\w* .{0,60} (?:gesendet|geschickt)",
     r"gesendet (?:von|mit|über|aus)\b",
@@ -62,7 +66,12 @@ _FOOTER = pattern(
     "you (?:received|are receiving) this",
     "view (?:it|this) on",
 )
+_LINK = re.compile(r"<https?://[^\s<>]{1,1500}>")
+_CONTACT = re.compile(r"\S@\S+\.\w|https?://|www\.\S|\+?\(?\d[\d ()/.-]{6,}\d")
+_NAMED = re.compile(r"\W{0,3}[^\W\d_][^\n:.?!]{1,40}\Z")
 SIGNATURE_LINES = 20
+CARD_LINES = 10
+CARD_CHARACTERS = 80
 FOOTER_LINES = 10
 
 
@@ -82,8 +91,19 @@ def is_footer(lines: list[str]) -> bool:
     return 0 < len(filled) <= FOOTER_LINES and any(_FOOTER.search(line) for line in filled)
 
 
+def is_card(lines: list[str]) -> bool:
+    """Say whether lines below a drawn line are a visiting card: a name, then how to reach it."""
+    filled = [line.strip() for line in lines if line.strip()]
+    if not 2 <= len(filled) <= CARD_LINES or not _NAMED.match(filled[0]):
+        return False
+    if len(filled[0].split()) > 5 or any(len(line) > CARD_CHARACTERS for line in filled):
+        return False
+    return any(_CONTACT.search(line) for line in filled[1:])
+
+
 def is_device_line(line: str) -> bool:
     """Say whether a line is what a telephone or mail program signs with."""
+    line = _LINK.sub("", line[:2_000])
     return (
         len(line) < DEVICE_CHARACTERS
         and _DEVICE.match(line) is not None

@@ -92,6 +92,25 @@ def test_an_attached_mail_keeps_its_bytes(read):
     assert mail.subject is None
 
 
+def test_a_mail_passed_on_without_a_word_says_what_it_holds(read):
+    """Nobody reads an empty page where a mail came along; its bytes are attached all the same."""
+    inner = "From: Ada <ada@example.org>\nSubject: Engine\n\nIt is broken."
+    alone = f"Subject: Fwd: Engine\nContent-Type: message/rfc822\n\n{inner}"
+    beside = multipart("mixed", "Content-Type: message/rfc822\n\n" + inner, head="Subject: F\n")
+    worded = multipart("mixed", "\nPlease see.", f"Content-Type: message/rfc822\n\n{inner}")
+
+    assert read(alone).text == read(beside).text == "It is broken."
+    assert [item.body for item in read(beside).attachments] == [inner.encode()]
+    assert read(worded).text == "Please see."
+
+
+def test_mails_within_mails_come_to_an_end(read):
+    """A mail within a mail, a thousand deep, is read as far as anybody would open it."""
+    raw = "Content-Type: message/rfc822\n\n" * 1_000 + "Subject: x\n\nDeep."
+
+    assert read(raw).text == ""
+
+
 def test_transfer_encodings(read):
     """Damage in one line of an encoding does not cost the rest."""
     raw = base64.encodebytes(bytes(range(256))).decode()

@@ -42,6 +42,23 @@ def test_reports_by_the_standard(read, raw: str, found: tuple[str, str, bool]):
     assert (bounce.recipient, bounce.status, bounce.permanent) == found
 
 
+def sent_on(sender: str) -> str:
+    """Return a report within a mail by somebody else."""
+    return (
+        f"From: {sender}\nTo: ada@example.org\nSubject: Returned mail\n"
+        'Content-Type: multipart/mixed; boundary="o"\n\n--o\n\nWhat is this?\n'
+        f"--o\nContent-Type: message/rfc822\n\n{report('failed', '5.1.1')}\n--o--\n"
+    )
+
+
+def test_a_report_that_a_server_sends_on(read):
+    """A gateway wraps another server's report; a person who forwards one asks a question."""
+    wrapped = read(sent_on("Mail Delivery Subsystem <MAILER-DAEMON@gate.example.org>")).bounce
+
+    assert (wrapped.recipient, wrapped.status) == ("bob@example.net", "5.1.1")
+    assert read(sent_on("Bob <bob@example.org>")).bounce is None
+
+
 PLAIN_REPORTS = {
     "qmail": (
         "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"

@@ -51,6 +51,8 @@ HEADS = [
     "От: Ada <ada@example.org>\nОтправлено: 6 мая 2024\nКому: Помощь\nТема: Машина",
     "发件人: Ada <ada@example.org>\n发送时间: 2024年5月6日\n收件人: 支持\n主题: 机器",
     "Date: Mon, 6 May 2024 18:03:02 +0200\nTo: support@example.com",
+    "____________\nFrom: ada@example.org",
+    "====\n\nMessage du : 06/05/2024 18:03\nDe : Ada <ada@example.org>\nCopie à :\nSujet : M",
     "________________________________\nFrom: Ada\nSent: Monday\nTo: Support\nSubject: Engine",
 ]
 SEPARATORS = [
@@ -66,6 +68,9 @@ DEVICES = [
     "Sent from my iPhone",
     "Sent from my Galaxy, please excuse typos",
     "Get Outlook for Android",
+    "Télécharger Outlook pour Android<https://example.org/" + 90 * "x" + ">",
+    "Scarica Outlook per iOS",
+    "Outlook für Android herunterladen",
     "Von meinem iPad gesendet",
     "Gesendet mit der Mail App",
     "Envoyé de mon iPhone",
@@ -141,6 +146,31 @@ def test_signatures_of_devices(device: str):
         ("One question is open.\n\nOn 6 May 2024, A <a@b.c> wrote:\n> x", "One question is open."),
         ("##- Please type your reply above this line -##\n\nNew words", "New words"),
         (f"{NEW}\n\n> quoted without a word\n> before it", NEW),
+        (
+            f"{NEW}\n\n——————\nAda Lovelace\nAnalyst, Engines Ltd.\n+44 20 7946 0000",
+            NEW,
+        ),
+        (
+            f"{NEW}\n\n------\nName: Ada\nPhone: +44 20 7946 0000",
+            f"{NEW}\n\n------\nName: Ada\nPhone: +44 20 7946 0000",
+        ),
+        ("Yes, as in our\nplan On 6 May 2024, A\n<a@b.c> wrote:\n\n> x", "Yes, as in our\nplan"),
+        ("Yes--- On May 6, 2024 at 6:03 PM, A wrote:\nx\n\nOn May 5, B wrote:\n> y", "Yes"),
+        (
+            "The manual <https://example.org/manual\n> says so.",
+            "The manual <https://example.org/manual\n> says so.",
+        ),
+        (
+            "Yes.\n\nOn May 6, 2024 6:03 PM, A <a@b.c> wrote:\n"
+            "> A line that is as long as a telephone lets lines be and so its last\n"
+            "words were folded, which no answer is.\n> More.\nReally?\n> End.",
+            "Yes.\n\nReally?",
+        ),
+        (
+            "Yes.\n\nada <ada@example.org> wrote:\n\nOld words.\n\n"
+            "On 5 May 2024, B <b@c.d> wrote:\n\n> Older words.\n",
+            "Yes.",
+        ),
         ("Only new words", "Only new words"),
         ("> only a quote", ""),
         ("", ""),
