@@ -151,6 +151,7 @@ _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _NEWLINES = re.compile("\r\n|\r|\u2028|\u2029")
 _ASCII_LETTERS = re.compile(rb"[A-Za-z]")
+_JIS_ESCAPE = re.compile(rb"(\x1b(?:\$\([A-Z]|\$[@AB]|\([A-Z]))")
 _C1_CONTROLS = re.compile("[\x80-\x9f]")
 # As the web reads them: nobody writes these controls, but many a program mislabels windows-1252
 _AS_WINDOWS_1252 = {code: bytes((code,)).decode("cp1252", "ignore") for code in range(0x80, 0xA0)}
@@ -200,7 +201,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
     if codec_name == "ascii":
         try:
             if b"\x1b$" in data:  # Japanese in seven bits, undeclared
-                return data.decode("iso2022_jp_ext")
+                return _decode_jis(data)
             return data.decode("utf-8")
         except UnicodeDecodeError:
             return _guess(data)
@@ -235,11 +236,7 @@ def windows_1252(data: bytes) -> str:
 
 def _decode_damaged(data: bytes, codec: str) -> str:
     if codec == "iso2022_jp":
-        for wider in ("iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004"):
-            try:
-                return data.decode(wider)
-            except UnicodeDecodeError:
-                continue
+        return _decode_jis(data)
     text = data.decode(codec, "replace")
     if codec == "utf-8":
         wrong = text.count("\ufffd")
@@ -250,6 +247,36 @@ def _decode_damaged(data: bytes, codec: str) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return text
+
+
+def _decode_jis(data: bytes) -> str:
+    """Return seven-bit Japanese, with the characters that Windows adds to it."""
+    for codec in ("iso2022_jp", "iso2022_jp_2", "iso2022_jp_ext", "iso2022_jp_2004"):
+        try:
+            return data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+    pieces: list[str] = []
+    double = kana = False
+    for piece in _JIS_ESCAPE.split(data):
+        if piece.startswith(b"\x1b"):
+            double, kana = piece[1:2] == b"$", piece == b"\x1b(I"
+        elif double:
+            pieces.append(_as_shift_jis(piece).decode("cp932", "replace"))
+        else:
+            shifted = bytes(byte | 0x80 for byte in piece) if kana else piece
+            pieces.append(shifted.decode("cp932", "replace"))
+    return "".join(pieces)
+
+
+def _as_shift_jis(data: bytes) -> bytes:
+    """Return the bytes that stand in Shift JIS for rows and cells of JIS X 0208."""
+    found = bytearray()
+    for row, cell in zip(data[::2], data[1::2], strict=False):
+        lead = (row + 1) // 2 + (0x70 if row < 0x5F else 0xB0)
+        odd = cell + (0x20 if cell >= 0x60 else 0x1F)
+        found += bytes((lead & 0xFF, (odd if row % 2 else cell + 0x7E) & 0xFF))
+    return bytes(found)
 
 
 def _guess(data: bytes) -> str:

@@ -242,7 +242,8 @@ _OTHERS = any_of(
     *("kopie", "copie", "copie à", "копия", "dw", "cópia", "kopi", "kopio"),
     *("收件人", "收件者", "宛先", "받는 사람"),
     # when
-    *("message du", "sent", "gesendet", "gesendet am", "envoyé", "envoyé le", "date d'envoi", "enviado"),
+    *("sent", "gesendet", "gesendet am", "envoyé", "envoyé le", "date d'envoi", "enviado"),
+    *("message du",),
     *("enviado el", "inviato", "verzonden", "verzonden op", "verstuurd", "wysłano", "wysłane"),
     *("skickat", "sendt", "sendt den", "lähetetty", "отправлено", "odesláno", "odoslané"),
     *("elküldve", "gönderildi", "gönderme tarihi", "στάλθηκε", "data", "date", "datum", "fecha"),
@@ -262,8 +263,8 @@ _FROM_LINE = re.compile(rf"[\s*>_]*(?:{_FROM})\s?\*?\s?[:：]", re.IGNORECASE)
 
 
 _DATE_LINE = re.compile(
-    r"[\s*>_]*(?:date|sent|message du|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|inviato"
-    r"|verzonden|skickat|sendt|wysłano|дата|日期|发送时间)\s?\*?\s?[:：]",
+    r"[\s*>_]*(?:date|sent|datum|gesendet|fecha|data|enviado(?: el)?|envoyé(?: le)?|message du"
+    r"|inviato|verzonden|skickat|sendt|wysłano|дата|日期|发送时间)\s?\*?\s?[:：]",
     re.IGNORECASE,
 )
 

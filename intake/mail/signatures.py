@@ -9,7 +9,7 @@ from intake.mail.phrases import pattern
 _DEVICE = pattern(
     r"sent (?:from|via|with|by|using)\b",
     r"(?:get|download) (?:outlook|bluemail|the new)\b",
-    r"(?:télécharge[rz]|obtene[rz]|obtenir|scarica|baixar?|obter|hämta|hent|pobierz) (?:\w+ )?outlook\b",
+    r"(?:télécharge[rz]|obtene[rz]|obtenir|scarica|baixar?|obter|hämta|hent|pobierz) outlook\b",
     r"outlook (?:für|voor|para|til|för|for) .{2,20} (?:beziehen|herunterladen|downloaden|ophalen)",
     "(?:获取|獲取|下载|下載).{0,12}outlook",
     ".{2,12}outlook ?を入手",

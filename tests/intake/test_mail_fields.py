@@ -23,6 +23,8 @@ REST = "From: a@example.org\nTo: b@example.org\n\nx"
         ("=?gb2312?B?xOO6ww==?=", "你好"),
         ("=?ks_c_5601-1987?B?vsiz58fPvLy/5A==?=", "안녕하세요"),
         ("=?iso-2022-jp?B?GyRCJDMbKEI=?= =?iso-2022-jp?B?GyRCJHMbKEI=?=", "こん"),
+        ("=?iso-2022-jp?B?GyRCLWpARDZ1GyhCIDU=?=", "㈱青空 5"),  # with signs that Windows adds
+        ("=?iso-2022-jp?B?GyRCLSEbKEkxMhsoQiE=?=", "①ｱｲ!"),
         ("=?utf-8*en?Q?language?=", "language"),
         ("glued=?utf-8?q?_word?=", "glued word"),
         ('"=?utf-8?q?quoted?="', '"quoted"'),
