@@ -150,7 +150,7 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     size = WIDE_ROWS if table.name in WIDE else NARROW_ROWS
     for row in connection.execution_options(yield_per=size).execute(select(*columns)):
         values = dict(row._mapping)
-        for name in binary:
+        for name in (name for name in binary if values[name] is not None):
             values[name] = {"base64": base64.b64encode(values[name]).decode("ascii")}
         yield values
 
