@@ -69,7 +69,7 @@ def command(
     )
     try:
         incoming = [Incoming(body, kind=name, name=Path(n).name) for n, body in documents]
-        readings = readers.read(incoming)
+        readings = readers.read(incoming, vectors=neighbours > 0)
         found = [
             _answer(n, r) | _similar(readers, name, r, neighbours)
             for (n, _), r in zip(documents, readings, strict=True)

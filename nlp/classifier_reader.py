@@ -43,14 +43,19 @@ class ClassifierReader:
 
     @torch.inference_mode()
     def read(
-        self, items: Sequence[Item], languages: Sequence[str | None], *, sentences: bool
+        self,
+        items: Sequence[Item],
+        languages: Sequence[str | None],
+        *,
+        sentences: bool,
+        vectors: bool,
     ) -> list[Outcome]:
         """Return one outcome an item, in order."""
         classifier = self.classifier
         texts = [item.text for item in items]
         whole = [head for head in classifier.heads if head not in self.by_sentence]
         labels: list[dict[str, Label]] = [{} for _ in items]
-        vectors: list[bytes | None] = [None] * len(items)
+        positions: list[bytes | None] = [None] * len(items)
         split = [words(text) for text in texts] if whole else []
         documents = classifier.lexicon.encode(split)
         lengths = np.array([len(document) for document in documents], dtype=np.int64)
@@ -62,17 +67,17 @@ class ClassifierReader:
             )
             read = [texts[i] for i in rows]
             places_N = places(read, [split[i] for i in rows])
-            found, near = self._labels(batch, read, places_N, whole)
+            found, near = self._labels(batch, read, places_N, whole, vectors)
             for head, own in found.items():
                 for i, label in zip(rows.tolist(), own, strict=True):
                     labels[i][head] = label
             for i, vector in zip(rows.tolist(), near, strict=True):
-                vectors[i] = vector
+                positions[i] = vector
         for head, side in self.by_sentence.items():
             for mine, label in zip(labels, self._asked(items, head, side), strict=True):
                 mine[head] = label
         scored = self._sentence_scores(texts) if sentences and self.scored else [()] * len(items)
-        together = zip(items, labels, languages, scored, vectors, strict=True)
+        together = zip(items, labels, languages, scored, positions, strict=True)
         return [self._outcome(*row) for row in together]
 
     def _outcome(
@@ -103,10 +108,12 @@ class ClassifierReader:
         texts: Sequence[str],
         places_N: tuple[NDArray[np.int64], NDArray[np.int64]],
         heads: Sequence[str],
+        vectors: bool,
     ) -> tuple[dict[str, list[Label]], list[bytes | None]]:
-        """Return each head's label of every document of a batch, with evidence, and vectors.
+        """Return each head's label of every document of a batch, with evidence, and its vector.
 
         `places_N` are where all words start and end, each within its document's text.
+        Vectors are None unless they were asked for and the model keeps examples.
         """
         classifier = self.classifier
         scores, told = classifier.model.scores_and_states(batch, keep=LONGEST_SHOWN)
@@ -116,18 +123,21 @@ class ClassifierReader:
             added = self._contributions(batch, told, head, answer)
             chosen = evidence.strongest(added, batch.lengths)
             labels[head] = self._answers(head, answer, evidence.joined(chosen, *places_N, texts))
-        return labels, self._vectors(scores, told, len(texts))
+        if not vectors or self.projection is None:
+            return labels, [None] * len(texts)
+        return labels, self._vectors(self.projection, scores, told, len(texts))
 
-    def _vectors(self, scores: Scores, told: Told | None, count: int) -> list[bytes | None]:
+    def _vectors(
+        self, projection: Projection, scores: Scores, told: Told | None, count: int
+    ) -> list[bytes | None]:
         """Return each document's vector among the labelled examples that the model keeps.
 
-        A by-product: the product costs less than reading two words. None where there are no
-        examples, or a document was so long that its states were let go.
+        None for a document that was so long that its states were let go.
         """
-        if self.projection is None or (told is None and self.classifier.model.head is not None):
+        if told is None and self.classifier.model.head is not None:
             return [None] * count
         pooled = None if told is None else told.pooled
-        vectors = self.projection(self.classifier.representation(scores, pooled))
+        vectors = projection(self.classifier.representation(scores, pooled))
         return [vector.tobytes() for vector in vectors]
 
     def _contributions(

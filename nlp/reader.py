@@ -30,7 +30,12 @@ class ModelReader(Protocol):
     """What a module of `nlp/models/` gives: it reads texts that have words, in order."""
 
     def read(
-        self, items: Sequence[Item], languages: Sequence[str | None], *, sentences: bool
+        self,
+        items: Sequence[Item],
+        languages: Sequence[str | None],
+        *,
+        sentences: bool,
+        vectors: bool,
     ) -> list[Outcome]:
         """Return one outcome an item."""
 
@@ -53,11 +58,12 @@ class Reader:
         )
 
     def __call__(
-        self, items: Sequence[Item], *, sentences: bool = False
+        self, items: Sequence[Item], *, sentences: bool = False, vectors: bool = False
     ) -> list[Outcome | Failure]:
         """Return one outcome an item, in order; what cannot be read is a Failure in its place.
 
-        With `sentences` a reader of two-sided heads also scores each sentence.
+        With `sentences` a reader of two-sided heads also scores each sentence; with `vectors` a
+        model that keeps labelled examples leaves each text's place among them.
         """
         results: list[Outcome | Failure | None] = [_refusal(item) for item in items]
         languages = [
@@ -68,7 +74,8 @@ class Reader:
             if results[i] is None and not readable(language, self.languages):
                 results[i] = self._unread(items[i], language)
         rows = [i for i, result in enumerate(results) if result is None]
-        read = self._read([items[i] for i in rows], [languages[i] for i in rows], sentences)
+        asked = {"sentences": sentences, "vectors": vectors}
+        read = self._read([items[i] for i in rows], [languages[i] for i in rows], asked)
         for i, outcome in zip(rows, read, strict=True):
             results[i] = outcome
         return [result for result in results if result is not None]
@@ -78,7 +85,7 @@ class Reader:
 
         None where the model keeps no examples, or does not read the text.
         """
-        (answer,) = self([Item(text)])
+        (answer,) = self([Item(text)], vectors=True)
         vector = answer.vector if isinstance(answer, Outcome) else None
         return [] if vector is None else self.nearest(vector, count)
 
@@ -92,13 +99,13 @@ class Reader:
         return [] if self._index is None else self._index.nearest(vector, count)
 
     def _read(
-        self, items: list[Item], languages: list[str | None], sentences: bool
+        self, items: list[Item], languages: list[str | None], asked: dict[str, bool]
     ) -> list[Outcome | Failure]:
         """Read a batch; should the model fail on it, one item after the other."""
         if not items:
             return []
         try:
-            return list(self._model.read(items, languages, sentences=sentences))
+            return list(self._model.read(items, languages, **asked))
         except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
             if len(items) == 1:
                 # the type alone: an error's words may quote the document
@@ -106,8 +113,8 @@ class Reader:
                 return [Failure("unreadable_text", f"{self.name} failed on this text")]
         halves = len(items) // 2
         return [
-            *self._read(items[:halves], languages[:halves], sentences),
-            *self._read(items[halves:], languages[halves:], sentences),
+            *self._read(items[:halves], languages[:halves], asked),
+            *self._read(items[halves:], languages[halves:], asked),
         ]
 
     def _unread(self, item: Item, language: str | None) -> Outcome:

@@ -19,9 +19,14 @@ class TaggerReader:
         self.kind = kind
 
     def read(
-        self, items: Sequence[Item], languages: Sequence[str | None], *, sentences: bool
+        self,
+        items: Sequence[Item],
+        languages: Sequence[str | None],
+        *,
+        sentences: bool,
+        vectors: bool,
     ) -> list[Outcome]:
-        """Return one outcome an item, in order; `sentences` asks for nothing here."""
+        """Return one outcome an item, in order; the options ask for nothing here."""
         config = self.tagger.config
         outcomes = []
         for item, language in zip(items, languages, strict=True):

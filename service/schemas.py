@@ -148,7 +148,7 @@ class Example(BaseModel):
     """A row that the model was trained on, and how like the document it is."""
 
     labels: dict[str, str]
-    similarity: float = Field(description="A cosine: 1 for the same text.")
+    similarity: float = Field(description="A cosine: at 1 the model sees no difference.")
     text: str = Field(description="Its beginning, up to 300 characters.")
     row: int = Field(description="Of the file of the training, from 1.")
 

@@ -144,6 +144,14 @@ def models() -> list[dict[str, Any]]:
     ]
 
 
+def use(job: Job) -> dict[str, bool]:
+    """Say whether the version that a training made is at work, and may be put to it from here."""
+    version = str((job.result or {}).get("version", ""))
+    kept = [model.version for model in parts().ledger.models.trained(viewer(), job.name)]
+    at_work = version in kept and parts().ledger.models.active(job.name) == version
+    return {"at_work": at_work, "may_work": version in kept and not at_work and decides()}
+
+
 def shipped() -> list[dict[str, Any]]:
     """Return the models that come with the product."""
     return [

@@ -171,7 +171,9 @@ class Desk:
         ]
         until = time.monotonic() + 2 * self._batch_seconds
         found = self._context.readers.read(
-            documents, enough=lambda: self._context.stopping or time.monotonic() > until
+            documents,
+            enough=lambda: self._context.stopping or time.monotonic() > until,
+            vectors=True,  # the document's page shows labelled examples like it
         )
         for index, reading in zip(there, found, strict=True):
             readings[index] = reading

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -102,13 +103,18 @@ class Readers:
                 log.warning("model_not_loaded", model=kind, reason=fault.code)
 
     def read(
-        self, documents: Sequence[Incoming], *, enough: Callable[[], bool] = lambda: False
+        self,
+        documents: Sequence[Incoming],
+        *,
+        enough: Callable[[], bool] = lambda: False,
+        vectors: bool = False,
     ) -> list[Reading | None]:
         """Return one reading a document, in order.
 
         `enough` is asked between documents while they are parsed: once it is True the rest are
-        left alone (None in their places). A bad document is a reading with an error; nothing
-        but a time limit set by somebody else is raised.
+        left alone (None in their places). With `vectors` a reading says where its text lies among
+        the examples that its model keeps, if any. A bad document is a reading with an error;
+        nothing but a time limit set by somebody else is raised.
         """
         readings: list[Reading | None] = [
             Reading(document.kind, "text", document.body)
@@ -132,7 +138,7 @@ class Readers:
                 by_kind[reading.kind].append(index)
         for kind, indices in by_kind.items():
             chosen = [reading for index in indices if (reading := readings[index]) is not None]
-            for index, answered in zip(indices, self._apply(kind, chosen), strict=True):
+            for index, answered in zip(indices, self._apply(kind, chosen, vectors), strict=True):
                 readings[index] = answered
         return readings
 
@@ -191,7 +197,7 @@ class Readers:
             reading = readings[index] or Reading()
             readings[index] = reading._replace(kind=kind, recognised=float(confidence))
 
-    def _apply(self, kind: str, readings: list[Reading]) -> list[Reading]:
+    def _apply(self, kind: str, readings: list[Reading], vectors: bool) -> list[Reading]:
         """Run the model of a kind over parsed documents."""
         try:
             reader = self.reader(kind)
@@ -205,7 +211,7 @@ class Readers:
         ]
         try:
             with time_limit(self._batch_seconds):
-                answers = split_until_alone(reader, items)
+                answers = split_until_alone(partial(reader, vectors=vectors), items)
         except TimeIsUp:
             # Tried again each on its own: which one was slow shows then.
             return [_failed(reading, TooSlow()) for reading in readings]

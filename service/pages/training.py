@@ -102,7 +102,9 @@ def show(job_id: str) -> str:
     """Show a training: live while it runs, then what came of it."""
     job = training.found(job_id)
     curve = (job.result or job.progress or {}).get("curve") or []
-    return render_template("training_job.html", **shown(job), plots=plots_of(curve))
+    return render_template(
+        "training_job.html", **shown(job), **training.use(job), plots=plots_of(curve)
+    )
 
 
 @bp.get("/jobs/<job_id>/report")
@@ -183,9 +185,11 @@ def plots_of(curve: list[dict[str, Any]]) -> list[Markup]:
         return []
     x = {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d"}}
     drawn = []
-    for name, title in (("loss", "Loss"), ("dev_accuracy", "Accuracy on dev")):
+    drawn_as = (("loss", "Loss", ""), ("dev_accuracy", "Accuracy on dev", ".1%"))
+    for name, title, form in drawn_as:
         rows = [{"epoch": one["epoch"], name: one[name]} for one in curve if name in one]
         y = {"field": name, "type": "quantitative", "title": title, "scale": {"zero": False}}
+        y["axis"] = {"format": form} if form else {}
         spec = {"mark": {"type": "line", "point": True}, "encoding": {"x": x, "y": y}}
         drawn.append(plots.figure(spec, rows, f"{title}, by epoch"))
     return drawn
