@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from intake.charsets import clean, decode
 from intake.html import decode_page
 from intake.mail.attachments import attach, attach_bytes, is_body
+from intake.mail.outlook import NoPackageError, unpack
 from intake.mail.pages import Quoted, read_page
+from intake.mail.signed import NotSignedError, signed_content
 from intake.mail.structure import Part, parse_message
 from intake.mail.transfer import find_uuencoded
 from intake.parsed import Attachment
@@ -22,6 +24,9 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 PLACEHOLDER_CHARACTERS = 400
+TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
+SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+INNER_DEPTH = 8  # of parts within an envelope
 ENCLOSED = 20  # mails within one that are read when it has no text itself
 
 
@@ -41,6 +46,7 @@ class Body:
 
     texts: list[Text] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what could not be opened or checked
 
     @property
     def text(self) -> str:
@@ -60,9 +66,9 @@ def read_body(root: Part, *, depth: int = 3) -> Body:
     """
     reader = _Reader(first=next((leaf for leaf in root.walk() if not leaf.children), None))
     texts = _without_repetition(reader.read(root))
-    if not any(text.text.strip() for text in texts) and depth > 0:
-        texts = _read_enclosed(root, depth)
-    return Body(texts, reader.attachments)
+    if not any(text.text.strip() for text in texts):
+        texts = reader.packed or (_read_enclosed(root, depth) if depth > 0 else [])
+    return Body(texts, reader.attachments, list(dict.fromkeys(reader.warnings)))
 
 
 def _read_enclosed(root: Part, depth: int) -> list[Text]:
@@ -81,8 +87,13 @@ class _Reader:
 
     first: Part | None
     attachments: list[Attachment] = field(default_factory=list)
+    packed: list[Text] = field(default_factory=list)  # within winmail.dat: said elsewhere as a rule
+    warnings: list[str] = field(default_factory=list)
+    sealed: int = 3  # S/MIME envelopes within each other that are opened
 
     def read(self, part: Part) -> list[Text]:
+        if part.type == "multipart/encrypted":
+            self.warnings.append("its content is encrypted (PGP) and cannot be read here")
         if part.children:
             if part.type == "multipart/alternative":
                 return self._choose(part)
@@ -96,8 +107,45 @@ class _Reader:
         return self._file(part)
 
     def _file(self, part: Part) -> list[Text]:
-        self.attachments.append(attach(part))
+        """Keep a file; of one that is a wrapping of Outlook's or S/MIME's, what is in it too."""
+        file = attach(part)
+        self.attachments.append(file)
+        name = (file.name or "").lower()
+        if part.type in TNEF or name == "winmail.dat":
+            self._unpack(file.body)
+        elif (part.type in SMIME and not name.endswith((".p7s", ".p7c"))) or name == "smime.p7m":
+            return self._open(file.body, part.parameters.get("smime-type", "").lower())
         return []
+
+    def _unpack(self, data: bytes) -> None:
+        try:
+            package = unpack(data)
+        except NoPackageError:
+            self.warnings.append("winmail.dat is damaged and could not be unpacked")
+            return
+        self.attachments += package.files
+        if package.html:
+            self.packed.append(_read_html(decode_page(package.html, package.html_charset)))
+        elif package.text.strip():
+            self.packed.append(Text(_tidy(package.text)))
+
+    def _open(self, data: bytes, kind: str) -> list[Text]:
+        """Return the texts within an S/MIME envelope; those of one that is encrypted stay there."""
+        try:
+            content = signed_content(data) if self.sealed > 0 else b""
+        except NotSignedError:
+            content = b""
+        if not content:
+            what = "signed" if kind == "signed-data" else "encrypted"
+            self.warnings.append(
+                f"its content is {what} (S/MIME) in one piece and cannot be read here"
+            )
+            return []
+        self.warnings.append("its signature (S/MIME) was not checked")
+        inner = parse_message(content, depth=INNER_DEPTH)
+        self.sealed -= 1
+        self.first = next((leaf for leaf in inner.walk() if not leaf.children), None)
+        return self.read(inner)
 
     def _read_undivided(self, part: Part) -> list[Text]:
         """A multipart in which no part was found: its bytes are all there is."""

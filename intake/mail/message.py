@@ -20,8 +20,6 @@ from intake.mail.threads import message_ids, normal_id
 from intake.parsed import Mail, Parsed
 
 _MBOX_SENDER = re.compile(rb">?From (\S+@\S+)")
-TNEF = frozenset({"application/ms-tnef", "application/vnd.ms-tnef"})
-SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 SENDERS = (
     "from",
     "sender",
@@ -47,7 +45,7 @@ def read_mail(body: bytes, limits: Limits) -> Parsed:
         left_out = len(content.attachments) - limits.attachments
         warnings.append(f"{left_out} of {len(content.attachments)} attachments were left out")
         content.attachments = content.attachments[: limits.attachments]
-    warnings += sealed_warnings(root)
+    warnings += content.warnings
     if content.hidden_characters:
         warnings.append(f"{content.hidden_characters} hidden characters were left out")
     mail = _mail(root, content, tuple(warnings))
@@ -85,22 +83,6 @@ def _mail(root: Part, content: Body, warnings: tuple[str, ...]) -> Mail:
         headers=shown_headers(headers),
         warnings=warnings,
     )
-
-
-def sealed_warnings(root: Part) -> list[str]:
-    """Return a sentence for each envelope within the mail that nobody here can open."""
-    found: list[str] = []
-    for part in root.walk():
-        name = (part.name or "").lower()
-        if part.type in TNEF or name == "winmail.dat":
-            found.append("winmail.dat is a package of Outlook's that is not unpacked here")
-        elif part.type in SMIME and not name.endswith((".p7s", ".p7c")):
-            kind = part.parameters.get("smime-type", "").lower()
-            what = "signed" if kind == "signed-data" else "encrypted"
-            found.append(f"its content is {what} (S/MIME) in one piece and is not read here")
-        elif part.type == "multipart/encrypted":
-            found.append("its content is encrypted (PGP) and cannot be read here")
-    return list(dict.fromkeys(found))
 
 
 def find_sender(headers: Headers) -> str | None:
