@@ -175,7 +175,23 @@ def find_bounce(root: Part, subject: str, text: str) -> Bounce | None:
     reports = _reports(root)
     if reports:
         return _from_report(reports, root, text)
-    return _from_text(root, subject, text)
+    return _from_notification(text) or _from_text(root, subject, text)
+
+
+_NOTIFIED = re.compile(r'\s*\{\s*"(?:notification|event)Type"\s*:\s*"Bounce"', re.IGNORECASE)
+_NOTIFIED_VALUE = re.compile(r'"(bounceType|emailAddress|status)"\s*:\s*"([^"]{1,300})"')
+
+
+def _from_notification(text: str) -> Bounce | None:
+    """Return what Amazon's mail service tells as JSON; the first recipient's part of it."""
+    if not _NOTIFIED.match(text):
+        return None
+    told: dict[str, str] = {}
+    for match in _NOTIFIED_VALUE.finditer(text[:READ_CHARACTERS]):
+        told.setdefault(match[1], match[2])
+    lasting = told.get("bounceType", "").lower() == "permanent"
+    status = _status_in(told.get("status", "")) or ("5.0.0" if lasting else "4.0.0")
+    return Bounce(told.get("emailAddress"), status, status.startswith("5"))
 
 
 DELIVERY_REPORTS = frozenset(

@@ -59,6 +59,28 @@ def test_a_report_that_a_server_sends_on(read):
     assert read(sent_on("Bob <bob@example.org>")).bounce is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "found"),
+    [
+        ("Permanent", '"status": "5.1.1", ', ("5.1.1", True)),
+        ("Permanent", "", ("5.0.0", True)),
+        ("Transient", "", ("4.0.0", False)),
+    ],
+)
+def test_reports_as_json(read, kind: str, status: str, found: tuple[str, bool]):
+    """A mail service that speaks to programs is understood; its other news is no bounce."""
+    told = (
+        'From: no-reply@sns.example.com\nSubject: Notification\n\n{"notificationType": "Bounce", '
+        f'"bounce": {{"bounceType": "{kind}", "bouncedRecipients": [{{{status}'
+        '"emailAddress": "bob@example.net"}]}}\n\n--\nTo stop this, click\n'
+    )
+
+    bounce = read(told).bounce
+
+    assert (bounce.recipient, bounce.status, bounce.permanent) == ("bob@example.net", *found)
+    assert read(told.replace('"Bounce"', '"Delivery"')).bounce is None
+
+
 PLAIN_REPORTS = {
     "qmail": (
         "From: MAILER-DAEMON@mx.example.org\nSubject: failure notice\n\n"
