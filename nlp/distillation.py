@@ -166,6 +166,7 @@ def _known(
 def _widened(values: Floats, seen: NDArray[np.int64], labels: int) -> Floats:
     wide = np.zeros((len(values), labels), dtype=np.float32)
     wide[:, seen] = values
+    wide[np.isnan(values).any(1)] = np.nan  # no opinion is none on any label
     return wide
 
 
@@ -242,8 +243,10 @@ class _School:
         def scores(asked: list[str]) -> Floats:
             return log_softmax(teacher.scores(asked))
 
-        on_rows = np.zeros((len(texts), self.classes), dtype=np.float32)
-        on_rows[learned] = scores([texts[i] for i in learned])
+        # of long texts it says nothing: dear to ask, and it has seen their labels
+        on_rows = np.full((len(texts), self.classes), np.nan, dtype=np.float32)
+        own = learned[[len(texts[i]) / 4.5 + 2 <= WINDOW for i in learned]]
+        on_rows[own] = scores([texts[i] for i in own])
         which = "the encoder" if rows is None else "a larger one"
         name = f"{which} tuned for {options['epochs']} epochs"
         self.panel.seats.append(Seat(name, scores, on_rows, short_only=rows is not None))

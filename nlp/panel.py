@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
 
+LEAST_SHARE = 0.05  # a teacher heard less than this is not worth asking
 LEAST_DEV = 40  # rows that teachers can be weighed on
 SHORT = 60  # tokens, about; a sentence or two
 BAND_DEV = 200  # rows of either length, for weighing them apart
@@ -124,12 +125,18 @@ def weigh(opinions: Sequence[Floats], numbers: Ints) -> list[float]:
 
 
 def blend(opinions: Sequence[Floats], shares: Sequence[float]) -> Floats:
-    """Return the panel's opinion: the log of the teachers' weighted mean probability."""
-    weights = np.asarray(shares, dtype=np.float64) / np.sum(shares)
+    """Return the panel's opinion: the log of the teachers' weighted mean probability.
+
+    Who says nothing of a row (NaN) is left out there; a row of which nobody says anything is NaN.
+    """
     mixed = np.zeros(opinions[0].shape, dtype=np.float64)
-    for weight, opinion in zip(weights, opinions, strict=True):
-        mixed += weight * np.exp(log_softmax(opinion).astype(np.float64))
-    return np.log(np.maximum(mixed, 1e-9)).astype(np.float32)
+    heard_N1 = np.zeros((len(mixed), 1))
+    for share, opinion in zip(shares, opinions, strict=True):
+        said = ~np.isnan(opinion[:, :1])
+        mixed += np.where(said, share * np.exp(log_softmax(opinion).astype(np.float64)), 0.0)
+        heard_N1 += share * said
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.log(np.maximum(mixed / heard_N1, 1e-9)).astype(np.float32)
 
 
 def is_short(texts: Sequence[str]) -> NDArray[np.bool_]:
@@ -143,7 +150,7 @@ class Seat:
 
     name: str
     scores: Callable[[list[str]], Floats]  # log-probabilities (N, C)
-    on_rows: Floats  # (N, C): what is honest to say of the training rows
+    on_rows: Floats  # (N, C): what is honest to say of the training rows; NaN: nothing
     short_only: bool = False  # it has learned from short texts, and is heard on such alone
 
 
@@ -185,10 +192,8 @@ class Panel:
             rows = band.rows(dev)
             if len(rows) >= LEAST_DEV:
                 opinions = [seat.scores([dev[i] for i in rows]) for seat in heard]
-                shares = weigh(opinions, numbers[rows])
-                together = blend(opinions, shares)
-                band = _Band(kind, heard, shares, temperature(together, numbers[rows]))
-                ways.append(_in_words(band, [*opinions, together], numbers[rows]))
+                band, way = _weighed(band, opinions, numbers[rows])
+                ways.append(way)
             else:
                 ways.append(_in_words(band))
             self._bands.append(band)
@@ -212,6 +217,19 @@ class Panel:
                 opinions = [opinion(seat, rows) for seat in band.seats]
                 found[rows] = np.exp(log_softmax(blend(opinions, band.shares) / band.heat))
         return found
+
+
+def _weighed(band: _Band, opinions: list[Floats], numbers: Ints) -> tuple[_Band, str]:
+    """Return the band with shares, who is hardly heard dismissed, and how that came in words."""
+    shares = weigh(opinions, numbers)
+    kept = [i for i, share in enumerate(shares) if share >= LEAST_SHARE]
+    shares = [share if i in kept else 0.0 for i, share in enumerate(shares)]
+    together = blend([opinions[i] for i in kept], [shares[i] for i in kept])
+    whole = _Band(band.short, band.seats, shares)
+    way = _in_words(whole, [*opinions, together], numbers)
+    heat = temperature(together, numbers)
+    seats = [band.seats[i] for i in kept]
+    return _Band(band.short, seats, [shares[i] for i in kept], heat), way
 
 
 def _in_words(band: _Band, opinions: Sequence[Floats] = (), numbers: Ints | None = None) -> str:

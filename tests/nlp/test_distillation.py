@@ -159,6 +159,47 @@ def test_teachers_are_weighed_apart_on_short_and_on_longer_texts() -> None:
     assert (found.argmax(1) == chance)[~short[:, 0]].all()
 
 
+def test_who_says_nothing_is_left_out() -> None:
+    """A teacher without an opinion of a row leaves it to the others; without any there is none."""
+    sure = np.log(np.array([[0.9, 0.1], [0.9, 0.1], [0.5, 0.5]], dtype=np.float32))
+    silent = np.log(np.array([[0.5, 0.5], [0.5, 0.5], [0.5, 0.5]], dtype=np.float32))
+    silent[1:] = np.nan
+    sure[2] = np.nan
+
+    together = np.exp(blend([sure, silent], [0.5, 0.5]))
+
+    np.testing.assert_allclose(together[:2], [[0.7, 0.3], [0.9, 0.1]], atol=1e-5)
+    assert np.isnan(together[2]).all()
+
+
+def test_a_teacher_that_is_hardly_heard_is_not_asked_again() -> None:
+    """Asking costs minutes: who adds nothing on dev does not label a hundred thousand texts."""
+    random = np.random.default_rng(2)
+    truth, chance = random.integers(0, 2, (2, 200))
+    texts = [f"a text {i}" for i in range(200)]
+    asked: list[int] = []
+
+    def says(numbers: np.ndarray) -> Callable[[list[str]], np.ndarray]:
+        opinion = np.log(np.where(np.eye(2)[numbers] > 0, 0.9, 0.1)).astype(np.float32)
+        return lambda some: opinion[[int(text.split()[-1]) for text in some]]
+
+    def idle(some: list[str]) -> np.ndarray:
+        asked.append(len(some))
+        return says(chance)(some)
+
+    panel = Panel()
+    panel.seats = [
+        Seat("knows", says(truth), says(truth)(texts)),
+        Seat("guesses", idle, says(chance)(texts)),
+    ]
+    panel.weigh(texts, truth)
+    found = panel.distribution(texts)
+
+    assert asked == [200]  # to be weighed
+    assert (found.argmax(1) == truth).all()
+    assert "guesses" in panel.way
+
+
 def test_temperature_cools_bragging() -> None:
     """Scores that are right two times in three do not stay at 99 %."""
     truth = np.array([0, 0, 1] * 50)
