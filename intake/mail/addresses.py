@@ -38,6 +38,8 @@ def parse_addresses(text: str, *, default: str | None = None) -> list[Address]:
     so that a comma within one divides nothing."""
     found: list[Address] = []
     for tokens in _split(text):
+        if ":" in text and all(token.kind == "comment" for token in tokens):
+            continue  # a remark on a group that is empty
         address = _read_mailbox(tokens, default)
         if address is not None:
             found.append(address)

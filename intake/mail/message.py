@@ -73,7 +73,7 @@ def _mail(root: Part, content: Body, warnings: tuple[str, ...]) -> Mail:
         date=find_date(headers),
         message_id=normal_id(headers.raw("message-id")),
         text=text,
-        reply_text=reply_of(content),
+        reply_text=reply_of(content, subject),
         attachments=tuple(content.attachments),
         references=message_ids(headers),
         auto_reply=automatic,

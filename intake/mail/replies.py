@@ -20,6 +20,7 @@ from intake.mail.attributions import (
     split_attribution,
 )
 from intake.mail.bodies import Body
+from intake.mail.phrases import pattern
 from intake.mail.signatures import (
     SIGNATURE_LINES,
     is_card,
@@ -32,6 +33,10 @@ from intake.mail.signatures import (
 
 _QUOTE = re.compile(r"[ \t]{0,4}(?:>(?!.*<<)|&gt;|\|[ \t>])")
 _GAP = re.compile(r"\n{3,}")
+_FORWARDING = pattern(
+    *("fwd?", "wg", "tr", "rv", "i", "vb", "vl", "pd", "enc", "doorst", "转发", "轉寄", "転送"),
+    suffix=r"\s?[:：]",
+)
 _OPEN_LINK = re.compile(r"<(?:https?|mailto):[^<>]*\Z")
 _BULLET = re.compile(r"\s*[-*•]\s")
 LOOK_AHEAD = 8  # lines below an attribution within which its quote begins
@@ -40,10 +45,15 @@ FOLDED_CHARACTERS = 60  # lines at least as long may have been folded
 SECTION_LINES = 60  # a longer section below a drawn line is no signature
 
 
-def reply_of(body: Body) -> str:
-    """Return a mail's new text; the whole text where nothing in it is old."""
+def reply_of(body: Body, subject: str = "") -> str:
+    """Return a mail's new text; the whole text where nothing in it is old.
+
+    A subject that says "Fwd:" makes an older mail under its fields one that is passed on.
+    """
     if not body.texts:
         return ""
+    if _FORWARDING.match(subject):
+        return reply_text(body.text, forwarded=True)
     quoted = body.texts[0].quoted
     if quoted is not None and len(body.texts) == 1 and (body.texts[0].html or quoted.quotes):
         if body.texts[0].html:
@@ -56,9 +66,9 @@ def reply_of(body: Body) -> str:
     return reply_text(body.text)
 
 
-def reply_text(text: str) -> str:
+def reply_text(text: str, *, forwarded: bool = False) -> str:
     """Return the new text of a plain body; linear in its length."""
-    reader = _Reader(text.split("\n"))
+    reader = _Reader(text.split("\n"), forwarded=forwarded)
     reader.read()
     found = reader.finish()
     if found or not reader.headed:
@@ -70,8 +80,9 @@ def reply_text(text: str) -> str:
 class _Reader:
     """Walks the lines once, keeping what is new."""
 
-    def __init__(self, lines: list[str]) -> None:
+    def __init__(self, lines: list[str], *, forwarded: bool) -> None:
         self.lines = lines
+        self.forwarded = forwarded
         self.kept: list[str] = []
         quotes = (place for place in reversed(range(len(lines))) if _QUOTE.match(lines[place]))
         self.ends: dict[int, bool] = {}
@@ -94,10 +105,10 @@ class _Reader:
             return 1
         if self._is_quoted(place):
             return 1
-        if is_forward(line):
+        fields = header_block_length(self.lines, place) or self._lone_sender(place)
+        if is_forward(line) or (self.forwarded and (fields or is_separator(line))):
             self.kept += self.lines[place:]
             return None
-        fields = header_block_length(self.lines, place) or self._lone_sender(place)
         if fields or is_separator(line):
             return self._meet_older_mail(fields)
         split = split_attribution(self.lines, place)

@@ -99,7 +99,7 @@ def test_recipients(read):
     """Groups are opened up, commas in names divide nothing, an empty group is nobody."""
     mail = read(
         'From: a@b.c\nTo: "Last, First" <x@y.z>, Team: p@q.r, s@t.u;, =?utf-8?q?J=C3=BC?= <j@k.l>\n'
-        "Cc: undisclosed-recipients:;\n\nx"
+        "Cc: undisclosed-recipients:; (nobody was named)\n\nx"
     )
 
     assert mail.to == ('"Last, First" <x@y.z>', "p@q.r", "s@t.u", "Jü <j@k.l>")

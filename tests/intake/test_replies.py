@@ -188,6 +188,20 @@ def test_a_mail_that_is_passed_on_is_new():
     assert reply_text(text) == text
 
 
+def test_a_subject_says_that_a_mail_is_passed_on(read):
+    """Outlook puts no line above what it forwards; an answer to a forward is an answer."""
+    text = f"Can you help her?\n\n{HEADS[0]}\n\n{OLD}"
+    page = (
+        "<p>Can you help her?</p><div id=divRplyFwdMsg><b>From:</b> Ada &lt;ada@example.org&gt;<br>"
+        "<b>Sent:</b> Monday<br><b>To:</b> B<br><b>Subject:</b> Engine</div><p>It is broken.</p>"
+    )
+
+    assert read(f"Subject: FW: Engine\n\n{text}").reply_text == text
+    assert read(f"Subject: WG: Maschine\n\n{text}").reply_text == text
+    assert read(f"Subject: RE: FW: Engine\n\n{text}").reply_text == "Can you help her?"
+    assert read(f"Subject: FW: x\nContent-Type: text/html\n\n{page}").reply_text.endswith("broken.")
+
+
 def test_an_older_mail_within_an_older_mail_is_not_passed_on():
     """Below the head of an older mail nothing counts, forwarded or not."""
     text = "Yes.\n\n-----Original Message-----\n\nFYI\n\n---------- Forwarded message ---------\nx"
