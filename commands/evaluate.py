@@ -59,9 +59,11 @@ def command(
     from sequence.errors import SequenceError
     from settings import Settings
     from workers.addresses import models_folder
+    from workers.logs import configure
     from workers.trained import at_work
 
     settings = Settings()
+    configure(settings)  # a version that is fetched is said on standard error
     set_threads(settings.threads)
     try:
         found = evaluate_file(

@@ -184,3 +184,31 @@ def _switch(name: str, version: str | None, as_json: bool, *, back: bool) -> Non
     said = now or "shipped"
     answer = json.dumps({"name": name, "version": now})
     click.echo(answer if as_json else f"{name} reads with version {said}")
+
+
+@command.command()
+@click.argument("name")
+@click.argument("version")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def delete(name: str, version: str, as_json: bool) -> None:
+    """Erase VERSION of NAME, and the examples that it carries, for good."""
+    from ledger import Viewer
+    from ledger.errors import LedgerError
+    from settings import Settings
+    from workers.addresses import models_folder, open_ledger
+    from workers.logs import configure
+    from workers.trained import erase
+
+    settings = Settings()
+    configure(settings)
+    ledger = open_ledger(settings)
+    try:
+        ledger.migrate()
+        erase(ledger, name, version, Viewer(), models_folder(settings))
+    except LedgerError as error:
+        click.echo(f"mailroom models: {error}", err=True)
+        sys.exit(2)
+    finally:
+        ledger.close()
+    answer = json.dumps({"name": name, "version": version, "deleted": True})
+    click.echo(answer if as_json else f"{name}, version {version}, is erased")

@@ -13,6 +13,7 @@ LedgerError
 │   └── QuotaExceeded     the token handed in as much as it may for now
 ├── InvalidToken          unknown, expired or revoked
 ├── NameTaken             the model's name belongs to another workspace, or the version is there
+├── ModelAtWork           the version reads documents: another must be put to work first
 ├── Forbidden             the viewer's scopes do not cover this
 ├── BodyMissing           the original's bytes are gone from the file store
 │   └── BodyDamaged       its bytes are not the ones that were stored
@@ -106,6 +107,12 @@ class NameTaken(LedgerError):
     """Another workspace has a model of this name, or this version is kept already."""
 
     code = "name_taken"
+
+
+class ModelAtWork(LedgerError):
+    """The version is active; put another to work, or roll back, before it is erased."""
+
+    code = "model_at_work"
 
 
 class Forbidden(LedgerError):

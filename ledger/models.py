@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from ledger import audit
 from ledger.columns import clean, new_id, to_datetime
 from ledger.database import Database
-from ledger.errors import NameTaken, NotFound
+from ledger.errors import ModelAtWork, NameTaken, NotFound
 from ledger.originals import Originals
-from ledger.schema import models, promotions
+from ledger.schema import audit as audits
+from ledger.schema import job_outputs, jobs, models, promotions
 from ledger.viewer import Viewer, visible
+
+DELETED = "model deleted"  # in the audit log, which outlives the model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,11 +115,38 @@ class Models:
         return owner is None or owner == viewer.workspace
 
     def next_version(self, name: str) -> str:
-        """Return the version after the newest that is kept."""
+        """Return the version after the newest that is kept, or ever was."""
         query = select(models.c.version).where(models.c.name == clean(name))
         with self._database.reading() as connection:
             kept = [number_of(version) for version in connection.execute(query).scalars()]
-        return str(max(kept, default=0) + 1)
+            gone = [number_of(v) for known, v in _deleted(connection) if known == name]
+        return str(max([*kept, *gone], default=0) + 1)
+
+    def delete(self, name: str, version: str, viewer: Viewer) -> None:
+        """Erase a version with all it carries: its file, here and as a training left it.
+
+        Its number is never given again, and no rollback brings it back. Raises NotFound, and
+        ModelAtWork for the active version.
+        """
+        viewer.require("write")
+        model = self.get(name, version, viewer)
+        with self._database.writing() as connection:
+            self._database.lock_name(connection, f"model {model.name}")
+            if _newest(self._rows(connection, model.name)) == model.version:
+                raise ModelAtWork(f"version {model.version} of {model.name!r} is at work")
+            mine = models.c.name == model.name, models.c.version == model.version
+            connection.execute(delete(models).where(*mine, visible(models, viewer)))
+            trainings = select(jobs.c.id).where(visible(jobs, viewer))
+            packed = job_outputs.c.sha256 == model.sha256, job_outputs.c.job_id.in_(trainings)
+            connection.execute(delete(job_outputs).where(*packed))
+            detail = {"model": model.name, "version": model.version}
+            audit.record(connection, self._database.now(), viewer, DELETED, detail=detail)
+        self._originals.discard(model.sha256)
+
+    def deleted(self) -> set[tuple[str, str]]:
+        """Return name and version of every model that was deleted. For workers."""
+        with self._database.reading() as connection:
+            return _deleted(connection)
 
     def file_of(self, name: str, version: str) -> str | None:
         """Return the sha256 of a version's file, or None: it is not kept here. For workers."""
@@ -141,7 +171,8 @@ class Models:
         viewer.require_operator()
         with self._database.writing() as connection:
             self._database.lock_name(connection, f"model {name}")
-            stack = _stack(self._rows(connection, name))
+            gone = {version for known, version in _deleted(connection) if known == name}
+            stack = [v for v in _stack(self._rows(connection, name)) if v not in gone]
             if not stack:
                 raise NotFound(f"no version of {name!r} was promoted")
             stack.pop()
@@ -195,6 +226,16 @@ class Models:
         columns = [promotions.c[field] for field in Promotion.__dataclass_fields__]
         query = select(*columns).where(promotions.c.name == clean(name)).order_by(promotions.c.id)
         return [Promotion(**row._mapping) for row in connection.execute(query)]
+
+
+def _deleted(connection: Connection) -> set[tuple[str, str]]:
+    """Return what the audit log says was deleted."""
+    lines = connection.execute(select(audits.c.detail).where(audits.c.action == DELETED)).scalars()
+    return {(str(line["model"]), str(line["version"])) for line in lines}
+
+
+def _newest(decisions: list[Promotion]) -> str | None:
+    return decisions[-1].version if decisions else None
 
 
 def number_of(version: str) -> int:

@@ -132,6 +132,7 @@ PROBLEMS: dict[str, tuple[int, str]] = {
     "not_pausable": (409, "The batch cannot be paused now"),
     "not_resumable": (409, "The batch cannot be resumed now"),
     "name_taken": (409, "A model has that name already"),
+    "model_at_work": (409, "The version is at work"),
     "rules_changed": (409, "The rules were changed meanwhile"),
     "rules_not_writable": (409, "The rules' file cannot be used here"),
     "body_missing": (410, "The original is gone from the file store"),

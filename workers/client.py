@@ -35,6 +35,7 @@ from workers.loop_key import loop_key
 from workers.rules_disk import NotWritable, RulesChanged, RulesDisk, check
 from workers.similar import similar_to
 from workers.tables.names import HEAD_BYTES, RESULTS, result_name, sniff
+from workers.trained import erase as erase_model
 from workers.trained import shipped as shipped_models
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "configure_logs",
     "content_of",
     "database_url",
+    "erase_model",
     "files_url",
     "first_look",
     "labels_of",

@@ -108,6 +108,10 @@ class Context:
 
     def _make_readers(self) -> Readers:
         settings = self.settings
+        try:
+            trained.sweep(self.ledger, models_folder(settings))
+        except LedgerError as error:
+            log.warning("models_not_swept", reason=error.code)
         return Readers(
             models_dir=models_folder(settings),
             limits=Limits(

@@ -7,6 +7,7 @@ fetches what it lacks; what is in the folder already is never fetched again.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -86,6 +87,32 @@ def fetch(ledger: Ledger, name: str, version: str, models_dir: Path) -> None:
     with ledger.files.local(sha256) as parcel:
         unpack(parcel, folder)
     log.info("model_fetched", model=name, version=version)
+
+
+def erase(ledger: Ledger, name: str, version: str, viewer: Viewer, models_dir: Path) -> None:
+    """Erase a version with the examples it carries: in the ledger, its store, and here.
+
+    Other machines erase theirs when their workers start (`sweep`). Raises NotFound and
+    ModelAtWork.
+    """
+    ledger.models.delete(name, version, viewer)
+    _erase_folder(name, version, models_dir)
+
+
+def sweep(ledger: Ledger, models_dir: Path) -> None:
+    """Erase what this machine still has of versions that were deleted; raises LedgerError."""
+    if models_dir.is_dir():
+        for name, version in ledger.models.deleted():
+            _erase_folder(name, version, models_dir)
+
+
+def _erase_folder(name: str, version: str, models_dir: Path) -> None:
+    folder = models_dir / name / version
+    plain = Path(name).name == name and version.isascii() and version.isdigit()
+    if not plain or not folder.is_dir():
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    log.info("model_erased", model=name, version=version)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

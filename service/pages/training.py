@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from ledger import Job
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, ModelAtWork
 from service import access, plots, training
 from service.access import viewer
 from service.batches import allow_large, close_spooled
@@ -17,7 +17,7 @@ from service.errors import ServiceError
 from service.navigation import Link
 from service.parts import parts
 from service.words import STATES
-from workers.client import CannotLook
+from workers.client import CannotLook, erase_model, models_folder
 
 LINK = Link("/training", "Training", 50)
 
@@ -142,6 +142,19 @@ def promote(name: str, version: str) -> ResponseReturnValue:
     model = parts().ledger.models.get(name, version, viewer())
     parts().ledger.models.promote(model.name, model.version, viewer())
     flash(f"{model.name} reads with version {model.version} now.")
+    return redirect(url_for("training_page.index", _anchor="models"), 303)
+
+
+@bp.post("/models/<name>/<version>/delete")
+def erase(name: str, version: str) -> ResponseReturnValue:
+    """Erase a version that is not at work, and the examples that it carries."""
+    folder = models_folder(parts().settings)
+    try:
+        erase_model(parts().ledger, name, version, viewer(), folder)
+    except ModelAtWork as error:
+        flash(f"{error}.")
+    else:
+        flash(f"Version {version} of {name} is erased, with the examples that it carried.")
     return redirect(url_for("training_page.index", _anchor="models"), 303)
 
 

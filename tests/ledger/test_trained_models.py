@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ledger import Ledger, Viewer
-from ledger.errors import NameTaken, NotFound
+from ledger.errors import BodyMissing, Forbidden, ModelAtWork, NameTaken, NotFound
 
 ME, OTHER = Viewer(), Viewer(workspace="elsewhere")
 
@@ -72,3 +72,42 @@ def test_a_models_file_outlives_its_job_and_comes_along_in_a_backup(
     made = ledger.backup(tmp_path / "backup.tar")
     assert made.files == 1
     assert not made.missing
+
+
+def test_a_deleted_version_is_gone_with_its_file(ledger: Ledger) -> None:
+    """Texts that a model carries can be erased; its number and its place at work never return."""
+    for version in ("1", "2", "3"):
+        keep(ledger, version, body=f"weights {version}".encode() * 300)
+        ledger.models.promote("wishes", version, ME)
+    with pytest.raises(ModelAtWork):
+        ledger.models.delete("wishes", "3", ME)
+    with pytest.raises(NotFound):
+        ledger.models.delete("wishes", "2", OTHER)
+    with pytest.raises(Forbidden):
+        ledger.models.delete("wishes", "2", Viewer(scopes=frozenset({"read"})))
+    sha256 = ledger.models.get("wishes", "2", ME).sha256
+    ledger.models.delete("wishes", "2", ME)
+    assert [model.version for model in ledger.models.trained(ME)] == ["3", "1"]
+    assert ledger.models.deleted() == {("wishes", "2")}
+    with pytest.raises(BodyMissing):
+        ledger.files.get(sha256)
+    with pytest.raises(NotFound):
+        ledger.models.delete("wishes", "2", ME)
+    assert ledger.models.rollback("wishes", ME).version == "1"  # not the one that is gone
+    ledger.models.delete("wishes", "3", ME)
+    assert ledger.models.next_version("wishes") == "4"
+    assert ledger.models.rollback("wishes", ME).version is None
+
+
+def test_a_deleted_version_is_not_kept_by_its_training(ledger: Ledger) -> None:
+    """The packed model that a training left goes with the version; its report stays."""
+    body = b"packed weights" * 500
+    outputs = {"model.tar": ledger.files.put(body), "report.html": ledger.files.put(b"<p>" * 900)}
+    job = ledger.jobs.add(ME, queue="training", task="train", name="wishes", options={})
+    assert ledger.jobs.claim("training", holder="me", lease_seconds=60)
+    model = {"name": "wishes", "version": "1", "facts": {}}
+    assert ledger.jobs.finish(job.id, holder="me", result={}, outputs=outputs, model=model)
+    ledger.models.delete("wishes", "1", ME)
+    assert set(ledger.jobs.get(job.id, ME).outputs) == {"report.html"}
+    with pytest.raises(BodyMissing):
+        ledger.files.get(outputs["model.tar"])

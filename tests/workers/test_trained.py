@@ -107,8 +107,13 @@ def test_the_version_at_work_is_fetched_where_it_is_not(
     before = {f.name: f.read_bytes() for f in (data / "models/wishes/1").iterdir()}
     shutil.rmtree(data / "models")
     ledger.models.promote("wishes", "1", ME)
-    assert trained.at_work(settings, "wishes") == "wishes@1"
+    said = ("--text", "words", "--label", "wish", "--json")
+    done = typed(data, "evaluate", "wishes", str(data / "wishes.jsonl"), *said)
+    assert json.loads(done.stdout)["version"] == "1"  # and nothing else is said there
     assert {f.name: f.read_bytes() for f in (data / "models/wishes/1").iterdir()} == before
+    shutil.rmtree(data / "models")
+    assert trained.at_work(settings, "wishes") == "wishes@1"
+    assert (data / "models/wishes/1").is_dir()
 
 
 def test_models_lists_what_only_the_file_store_has(data: Path, ledger: Ledger) -> None:
@@ -168,6 +173,25 @@ def test_what_a_queue_cannot_take_is_said_at_once(data: Path) -> None:
     ledger.migrate()
     assert ledger.jobs.list(ME).items == []
     ledger.close()
+
+
+def test_a_deleted_version_is_erased_on_every_machine(
+    data: Path, ledger: Ledger, tmp_path: Path
+) -> None:
+    """What people wrote does not stay behind in a folder that nobody looks into."""
+    second(data)
+    for version in ("1", "2"):
+        trained.keep(ledger, "wishes", data / f"models/wishes/{version}", ME)
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(data / "models", elsewhere)
+    ledger.models.promote("wishes", "2", ME)
+    assert typed(data, "models", "delete", "wishes", "2").exit_code == 2  # at work
+    done = typed(data, "models", "delete", "wishes", "1", "--json")
+    assert json.loads(done.stdout) == {"name": "wishes", "version": "1", "deleted": True}
+    assert [path.name for path in (data / "models/wishes").iterdir()] == ["2"]
+    assert list(listed(data)) == ["wishes@2"]
+    trained.sweep(ledger, elsewhere)  # as a worker there does when it starts
+    assert [path.name for path in (elsewhere / "wishes").iterdir()] == ["2"]
 
 
 HOSTILE = ["../up", "/tmp/up", "a/b", ".hidden", "", "a\x00b", "a" * 65, "-x", "..", "ä"]
