@@ -15,14 +15,14 @@ _WROTE = any_of(
     *("escribi[oó]", "escreveu", "va escriure", "escriu"),
     *("ha scritto", "scrisse", "a scris"),
     *("schreef", "geschreven", "skrev", "skrifaði", "kirjoitti", "kirjutas"),
-    *(r"napisał(?:\(a\))?", r"napisa[lł]a?", r"napsal\(a\)", "napsala?", "nap[ií]sala?"),
+    *("pisze", r"napisał(?:\(a\))?", r"napisa[lł]a?", r"napsal\(a\)", "napsala?", "nap[ií]sala?"),
     *(r"je napisa\w*", r"напис\w+", "пишет", "пише", r"писал\w*", "rašė", "rakstīja"),
     *("írta", "yazd[ıi]", "şunları yazdı", "έγραψε", "idatzi zuen", "menulis"),
     *("đã viết", "viết", r"כתב\S*", "كتب", "เขียน(?:ว่า)?"),
 )
 # Languages that put no blank around the verb
 _WROTE_JOINED = any_of(
-    *("写道", "寫道", "写了", "님이\\s*작성", "작성", "のメール", "は書きました"),
+    *("写道", "寫道", "写了", "님이\\s*작성", "작성", "のメール", "のメッセージ", "は書きました"),
     *(r"さんは\S{0,12}書きました", "さんからのメール"),
 )
 _VERB = re.compile(rf"(?<!\w)(?:{_WROTE})(?!\w)|{_WROTE_JOINED}", re.IGNORECASE)
@@ -269,9 +269,17 @@ _DATE_LINE = re.compile(
 )
 
 
+_FIELD_WITHIN = re.compile(r"\s\*?(?:date|sent|datum|gesendet|envoyé|to)\s?\*?:\s", re.IGNORECASE)
+
+
 def is_sender_field(line: str) -> bool:
     """Say whether a line is an older mail's field of whom it is from, address and all."""
     return len(line) < 300 and _FROM_LINE.match(line) is not None and "@" in line
+
+
+def is_field_row(line: str) -> bool:
+    """Say whether a line holds several of an older mail's fields, whom it is from first."""
+    return is_sender_field(line) and _FIELD_WITHIN.search(line) is not None
 
 
 def header_block_length(lines: list[str], place: int) -> int:

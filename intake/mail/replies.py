@@ -14,6 +14,7 @@ from intake.mail.attributions import (
     Attribution,
     find_attribution,
     header_block_length,
+    is_field_row,
     is_forward,
     is_sender_field,
     is_separator,
@@ -136,10 +137,12 @@ class _Reader:
     def _lone_sender(self, place: int) -> int:
         """Return 1 for a sender's field that alone stands for an older mail's fields, else 0.
 
-        That is one below a drawn line, or one above a quote.
+        That is one below a drawn line, one above a quote, or one with others on its line.
         """
         if not is_sender_field(self.lines[place]):
             return 0
+        if is_field_row(self.lines[place]):
+            return 1
         below_rule = place > 0 and is_rule(self.lines[place - 1])
         return int(below_rule or self._is_quote_next(place + 1))
 
@@ -220,7 +223,7 @@ class _Reader:
                 del kept[place]
         while kept and not kept[-1].strip():
             kept.pop()
-        if len(kept) > 1 and is_dash_name(kept[-1]) and not kept[-2].strip():
+        if len(kept) > 1 and is_dash_name(kept[-1]) and kept[-2].strip()[-1:] in ("", *".!?"):
             above = next((line for line in reversed(kept[:-1]) if line.strip()), "")
             if not _BULLET.match(above):
                 kept.pop()

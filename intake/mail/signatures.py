@@ -7,7 +7,7 @@ import re
 from intake.mail.phrases import pattern
 
 _DEVICE = pattern(
-    r"sent (?:from|via|with|by|using)\b",
+    r"sent (?:wirelessly )?(?:from|via|with|by|using)\b",
     r"(?:get|download) (?:outlook|bluemail|the new)\b",
     r"(?:télécharge[rz]|obtene[rz]|obtenir|scarica|baixar?|obter|hämta|hent|pobierz) outlook\b",
     r"outlook (?:für|voor|para|til|för|for) .{2,20} (?:beziehen|herunterladen|downloaden|ophalen)",
@@ -17,7 +17,7 @@ _DEVICE = pattern(
     r"(?:von|mit) mein\w* .{0,60} (?:gesendet|geschickt)",
     r"gesendet (?:von|mit|über|aus)\b",
     "diese nachricht wurde von meinem",
-    r"envoy[eé] (?:de|depuis|à partir|avec|via)\b",
+    r"envoy[eé] (?:de|depuis|à partir|avec|via|sans fil)\b",
     r"enviad[oa] (?:desde|de|do|da|via|por)\b",
     r"inviato (?:da|dal|con|tramite)\b",
     r"(?:verzonden|verstuurd) (?:vanaf|met|via|door|van)\b",
@@ -69,6 +69,7 @@ _FOOTER = pattern(
 _LINK = re.compile(r"<https?://[^\s<>]{1,1500}>")
 _CONTACT = re.compile(r"\S@\S+\.\w|https?://|www\.\S|\+?\(?\d[\d ()/.-]{6,}\d")
 _NAMED = re.compile(r"\W{0,3}[^\W\d_][^\n:.?!]{1,40}\Z")
+_NAME_ALONE = re.compile(r"[^\W\d_a-z][\w.'’-]{1,20}(?:\s[^\W\d_a-z][\w.'’-]{0,20}){0,3}\Z")
 SIGNATURE_LINES = 20
 CARD_LINES = 10
 CARD_CHARACTERS = 80
@@ -94,6 +95,8 @@ def is_footer(lines: list[str]) -> bool:
 def is_card(lines: list[str]) -> bool:
     """Say whether lines below a drawn line are a visiting card: a name, then how to reach it."""
     filled = [line.strip() for line in lines if line.strip()]
+    if len(filled) == 1:
+        return _NAME_ALONE.match(filled[0]) is not None
     if not 2 <= len(filled) <= CARD_LINES or not _NAMED.match(filled[0]):
         return False
     if len(filled[0].split()) > 5 or any(len(line) > CARD_CHARACTERS for line in filled):
