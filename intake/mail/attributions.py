@@ -269,7 +269,10 @@ _DATE_LINE = re.compile(
 )
 
 
-_FIELD_WITHIN = re.compile(r"\s\*?(?:date|sent|datum|gesendet|envoyé|to)\s?\*?:\s", re.IGNORECASE)
+_FIELD_WITHIN = re.compile(
+    r"(?:\A|\s)\*?(?:from|to|date|sent|subject|von|an|datum|gesendet|betreff|de|à|envoyé|objet)\s?\*?:\s",
+    re.IGNORECASE,
+)
 
 
 def is_sender_field(line: str) -> bool:
@@ -278,8 +281,11 @@ def is_sender_field(line: str) -> bool:
 
 
 def is_field_row(line: str) -> bool:
-    """Say whether a line holds several of an older mail's fields, whom it is from first."""
-    return is_sender_field(line) and _FIELD_WITHIN.search(line) is not None
+    """Say whether a line holds several of an older mail's fields, one after the other."""
+    if len(line) > 600 or "@" not in line or not _HEADER_LINE.match(line):
+        return False
+    fields = sum(1 for _ in _FIELD_WITHIN.finditer(line))
+    return fields >= (2 if _FROM_LINE.match(line) else 3)
 
 
 def header_block_length(lines: list[str], place: int) -> int:

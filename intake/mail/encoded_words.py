@@ -81,9 +81,21 @@ def _flush(run: list[tuple[str, bytes]], default: str | None) -> str:
 
 def _decode_run(words: list[bytes], charset: str, default: str | None) -> str:
     if charset.startswith(("iso-2022", "utf-7", "hz", "unicode-1-1-utf-7")):
-        # charsets with states begin each word afresh
-        return "".join(decode(word, charset) for word in words)
+        # charsets with states begin each word afresh, unless one ends within a character
+        return "".join(decode(word, charset) for word in _join_states(words))
     return decode(b"".join(words), charset if charset not in UNKNOWN else default)
+
+
+def _join_states(words: list[bytes]) -> list[bytes]:
+    """Return words with those joined whose first one never went back to plain letters."""
+    joined: list[bytes] = []
+    for word in words:
+        last = joined[-1] if joined else b""
+        if last.rfind(b"\x1b$") > last.rfind(b"\x1b(") and not word.startswith(b"\x1b"):
+            joined[-1] = last + word
+        else:
+            joined.append(word)
+    return joined
 
 
 UNKNOWN = frozenset(("unknown", "x-unknown", "unknown-8bit", "default", "none"))

@@ -139,10 +139,10 @@ class _Reader:
 
         That is one below a drawn line, one above a quote, or one with others on its line.
         """
-        if not is_sender_field(self.lines[place]):
-            return 0
         if is_field_row(self.lines[place]):
             return 1
+        if not is_sender_field(self.lines[place]):
+            return 0
         below_rule = place > 0 and is_rule(self.lines[place - 1])
         return int(below_rule or self._is_quote_next(place + 1))
 

@@ -25,6 +25,7 @@ REST = "From: a@example.org\nTo: b@example.org\n\nx"
         ("=?iso-2022-jp?B?GyRCJDMbKEI=?= =?iso-2022-jp?B?GyRCJHMbKEI=?=", "こん"),
         ("=?iso-2022-jp?B?GyRCLWpARDZ1GyhCIDU=?=", "㈱青空 5"),  # with signs that Windows adds
         ("=?iso-2022-jp?B?GyRCLSEbKEkxMhsoQiE=?=", "①ｱｲ!"),
+        ("=?iso-2022-jp?B?GyRCJSslPyU=?= =?iso-2022-jp?B?bSUwQEE1YRsoQg==?=", "カタログ請求"),
         ("=?utf-8*en?Q?language?=", "language"),
         ("glued=?utf-8?q?_word?=", "glued word"),
         ('"=?utf-8?q?quoted?="', '"quoted"'),

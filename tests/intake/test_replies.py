@@ -138,6 +138,7 @@ def test_signatures_of_devices(device: str):
         (f"{NEW}\n-ada", NEW),
         (f"{NEW}\n---\nAda", NEW),
         ("We need\n-rope", "We need\n-rope"),
+        (f"{NEW}\n\nDate: Mon, 6 May 2024 From: a@b.c To: D, E Subject: Engine\n\n{OLD}", NEW),
         ("One.\n---\ntwo and three", "One.\n---\ntwo and three"),
         (f"{NEW}\n\nFrom: ada@example.org Date: Mon, 6 May 2024 18:03\nThe engine is broken.", NEW),
         (f"{NEW}\n\n_______________\nengine mailing list\nengine@lists.example.org", NEW),
