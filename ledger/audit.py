@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from ledger.shelf import Shelf
 from ledger.viewer import Viewer
 
 SHELF = Shelf(audit, "line")
+_LINES = insert(audit)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +41,28 @@ def record(
     detail: dict[str, Any] | None = None,
 ) -> None:
     """Add a line for each document, in the transaction of what it tells of."""
-    rows = [
-        {
-            "id": new_id(),
-            "workspace": viewer.workspace,
-            "actor": clean(viewer.actor),
-            "action": action,
-            "document_id": document_id,
-            "detail": detail,
-            "created_at": to_datetime(now),
-        }
-        for document_id in document_ids
-    ]
-    if rows:
-        connection.execute(insert(audit), rows)
+    write(connection, [line(now, viewer, action, each, detail) for each in document_ids])
+
+
+def line(
+    now: int, viewer: Viewer, action: str, document_id: str | None, detail: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Return a line for `write`."""
+    return {
+        "id": new_id(),
+        "workspace": viewer.workspace,
+        "actor": clean(viewer.actor),
+        "action": action,
+        "document_id": document_id,
+        "detail": detail,
+        "created_at": to_datetime(now),
+    }
+
+
+def write(connection: Connection, lines: Sequence[dict[str, Any]]) -> None:
+    """Add lines, in the transaction of what they tell of."""
+    if lines:
+        connection.execute(_LINES, list(lines))
 
 
 class Audit:

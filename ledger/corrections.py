@@ -56,7 +56,7 @@ class Corrections:
             .with_for_update(of=documents)
         )
         with self._database.writing() as connection:
-            document = DOCUMENTS.find(connection, document_id, viewer, query=mine)
+            document = DOCUMENTS.find(connection, document_id, viewer, DOCUMENTS.by_id(mine))
             now = self._database.now()
             row: dict[str, Any] = {
                 "id": new_id(),

@@ -208,12 +208,13 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     options = connection.get_execution_options()
+    driver: Any = connection.connection.driver_connection  # it does nothing yet that could fail
     if not options.get("ledger_writes"):
-        connection.exec_driver_sql("BEGIN")
+        driver.execute("BEGIN")
         return
     # Under WAL a durable commit also writes out whatever undurable ones came before it
     level = "FULL" if options.get("ledger_durable", True) else "NORMAL"
-    connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+    driver.execute(f"PRAGMA synchronous={level}")
     _wait_to_write(connection)
 
 

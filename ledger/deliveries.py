@@ -141,9 +141,9 @@ class Deliveries:
         Raises NotFound. Asking twice while the first is not ended owes nothing more.
         """
         viewer.require("write")
-        mine = select(documents.c.id).with_for_update(read=True)
+        mine = DOCUMENTS.by_id(select(documents.c.id).with_for_update(read=True))
         with self._database.writing() as connection:
-            DOCUMENTS.find(connection, document_id, viewer, query=mine)
+            DOCUMENTS.find(connection, document_id, viewer, mine)
             under_way = select(deliveries.c.connector).where(
                 deliveries.c.document_id == document_id,
                 deliveries.c.state.in_(("waiting", "running", "held")),

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
+from ledger.results import Result
 from ledger.schema import documents, readings, results
 
 STATES = ("waiting", "running", "done", "failed", "cancelled")
@@ -50,6 +51,15 @@ class Document:
     queue: str
     priority: int
     repeated: bool = False
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A document, every result there was, newest first, and what came with it, in its order."""
+
+    document: Document
+    results: list[Result]
+    children: list[Document]
 
 
 _COLUMNS = [

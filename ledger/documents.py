@@ -8,16 +8,18 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from ledger import audit, quotas
+from ledger import audit
 from ledger.admission import Admission
+from ledger.arrivals import Arrival, Arrivals
 from ledger.columns import clean, is_id, new_id, to_datetime
 from ledger.database import Database, chunks
 from ledger.document import (
     OWED_STATES,
     STATES,
     Document,
+    Whole,
     from_row,
     select_documents,
     select_whole_document,
@@ -28,9 +30,28 @@ from ledger.rank import clamp, rank
 from ledger.results import Result, from_result_row
 from ledger.schema import documents, owed, readings, results
 from ledger.shelf import Key, Page, Shelf
-from ledger.viewer import Viewer, visible
+from ledger.viewer import Viewer, visible, visible_to_whom
 
 SHELF = Shelf(documents, "document")
+CHILDREN = 500  # a mail has no more attachments than intake's limit
+
+_WHOLE = SHELF.by_id(select_whole_document())
+_TEXT = SHELF.by_id(
+    select(readings.c.text).select_from(
+        documents.outerjoin(readings, readings.c.document_id == documents.c.id)
+    )
+)
+_RESULTS = (
+    select(results)
+    .where(results.c.document_id == bindparam("of_id"), visible_to_whom(results))
+    .order_by(results.c.id.desc())
+)
+_CHILDREN = (
+    select_documents()
+    .where(documents.c.parent_id == bindparam("of_id"), visible_to_whom(documents))
+    .order_by(documents.c.id)
+    .limit(CHILDREN)
+)
 
 
 class Documents:
@@ -40,6 +61,7 @@ class Documents:
         self._database = database
         self._originals = originals
         self._admission = admission
+        self._arrivals = Arrivals(database, originals)
 
     def accept(
         self,
@@ -88,7 +110,8 @@ class Documents:
             sha256, in_files = self._originals.store(body)
             row = self._new_row(viewer, queue, priority) | said | key.columns()
             row |= {"sha256": sha256, "in_files": in_files}
-            self._insert(row, body, viewer, deadline)
+            wanted = _owed_row(row, self._database.now(), deadline)
+            self._arrivals.commit(Arrival(row, wanted, body, viewer))
             return self._from_new_row(row)
 
         document, is_repeated = SHELF.once(
@@ -105,8 +128,17 @@ class Documents:
         """Return the document; raises NotFound."""
         viewer.require("read")
         with self._database.reading() as connection:
-            query = select_whole_document()
-            return from_row(SHELF.find(connection, document_id, viewer, query=query))
+            return from_row(SHELF.find(connection, document_id, viewer, _WHOLE))
+
+    def whole(self, document_id: str, viewer: Viewer) -> Whole:
+        """Return the document with all its results and what came with it; raises NotFound."""
+        viewer.require("read")
+        sought = SHELF.sought(document_id, viewer)
+        with self._database.reading() as connection:
+            document = from_row(SHELF.find(connection, document_id, viewer, _WHOLE))
+            found = [from_result_row(row) for row in connection.execute(_RESULTS, sought)]
+            children = [from_row(row) for row in connection.execute(_CHILDREN, sought)]
+        return Whole(document, found, children)
 
     def list(
         self,
@@ -142,11 +174,8 @@ class Documents:
     def text(self, document_id: str, viewer: Viewer) -> str:
         """Return what a reader was given; raises NotRead when there is none (yet), NotFound."""
         viewer.require("read")
-        query = select(readings.c.text).select_from(
-            documents.outerjoin(readings, readings.c.document_id == documents.c.id)
-        )
         with self._database.reading() as connection:
-            row = SHELF.find(connection, document_id, viewer, query=query)
+            row = SHELF.find(connection, document_id, viewer, _TEXT)
         if row.text is None:
             raise NotRead("the document has no text (yet)")
         text: str = row.text
@@ -177,14 +206,7 @@ class Documents:
 
     def results(self, document_id: str, viewer: Viewer) -> Sequence[Result]:
         """Return every result there was, the newest first; raises NotFound."""
-        document = self.get(document_id, viewer)
-        query = (
-            select(results)
-            .where(results.c.document_id == document.id, visible(results, viewer))
-            .order_by(results.c.id.desc())
-        )
-        with self._database.reading() as connection:
-            return [from_result_row(row) for row in connection.execute(query)]
+        return self.whole(document_id, viewer).results
 
     def counts(self, viewer: Viewer) -> dict[str, int]:
         """Return how many documents are in each state; every state is named."""
@@ -269,21 +291,6 @@ class Documents:
             "created_at": to_datetime(self._database.now()),
             "attempts": 0,
         }
-
-    def _insert(
-        self, row: dict[str, Any], body: bytes, viewer: Viewer, deadline: datetime | None
-    ) -> None:
-        now = self._database.now()
-        with self._database.writing() as connection:
-            if row["parent_id"] is not None:
-                query = select(documents.c.id).with_for_update(read=True, key_share=True)
-                SHELF.find(connection, row["parent_id"], viewer, query=query)
-            quotas.take(connection, self._database, viewer, documents=1, size=len(body))
-            connection.execute(insert(documents), row)
-            self._originals.attach(connection, row["id"], row["sha256"], body, row["in_files"])
-            connection.execute(insert(owed), _owed_row(row, now, deadline))
-            detail = {"source": row["source"], "size": row["size"]}
-            audit.record(connection, now, viewer, "accepted", [row["id"]], detail)
 
     def _from_new_row(self, row: dict[str, Any]) -> Document:
         values: dict[str, Any] = {name: row.get(name) for name in Document.__dataclass_fields__}

@@ -23,6 +23,7 @@ from ledger.viewer import Viewer, visible
 LIST_LIMIT = 1_000
 MAILS = Shelf(mailbox_mails, "mail set aside")
 IS_ASIDE = mailbox_mails.c.document_id.is_(None)
+_ONE_ASIDE = MAILS.by_id(select(mailbox_mails).where(IS_ASIDE))
 REACHED = ("listening", "polling", "reading")  # states of an account that is being read
 
 
@@ -326,13 +327,13 @@ class Mailboxes:
         """Return one mail that was set aside; raises NotFound."""
         viewer.require("read")
         with self._database.reading() as connection:
-            return _aside(MAILS.find(connection, aside_id, viewer, IS_ASIDE))
+            return _aside(MAILS.find(connection, aside_id, viewer, _ONE_ASIDE))
 
     def try_again(self, aside_id: str, viewer: Viewer) -> Aside:
         """Ask for another try; the mailbox's reader takes it up. Raises NotFound."""
         viewer.require("write")
         with self._database.writing() as connection:
-            row = MAILS.find(connection, aside_id, viewer, IS_ASIDE)
+            row = MAILS.find(connection, aside_id, viewer, _ONE_ASIDE)
             connection.execute(
                 update(mailbox_mails).where(mailbox_mails.c.id == row.id).values(state="again")
             )

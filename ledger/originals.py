@@ -9,7 +9,7 @@ that it is still there. So a delete cannot take away what is being accepted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, exists, insert, or_, select, true
@@ -20,6 +20,7 @@ from ledger.errors import BodyMissing
 from ledger.files import Files
 from ledger.schema import batch_chunks, batches, bodies, documents, job_outputs, jobs, models
 
+_BODIES = insert(bodies)
 ORPHAN_SECONDS = 3600.0  # an accept in flight is never this old
 
 
@@ -38,15 +39,21 @@ class Originals:
         return self._files.put(body), True
 
     def attach(
-        self, connection: Connection, document_id: str, sha256: str, body: bytes, in_files: bool
+        self, connection: Connection, accepted: Sequence[tuple[Mapping[str, Any], bytes]]
     ) -> None:
-        """Tie the body to its document, in the transaction that accepts it."""
-        if not in_files:
-            connection.execute(insert(bodies), {"document_id": document_id, "body": body})
-            return
-        self._database.lock_name(connection, sha256)
-        if not self._files.has(sha256):  # deleted with its last document since `store`
-            self._files.put(body)
+        """Tie bodies to their documents' rows, in the transaction that accepts them."""
+        small = [
+            {"document_id": row["id"], "body": body}
+            for row, body in accepted
+            if not row["in_files"]
+        ]
+        if small:
+            connection.execute(_BODIES, small)
+        large = {row["sha256"]: body for row, body in accepted if row["in_files"]}
+        for sha256, body in sorted(large.items()):
+            self._database.lock_name(connection, sha256)
+            if not self._files.has(sha256):  # deleted with its last document since `store`
+                self._files.put(body)
 
     def name(self, connection: Connection, sha256: str) -> None:
         """Tie a file of a batch to the transaction that names it; raises BodyMissing."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Row, select
 
 from ledger import audit
 from ledger.columns import clean
@@ -22,6 +22,8 @@ from ledger.viewer import Viewer
 
 ACTION = "rules changed"
 SHELF = Shelf(audit_table, "version of the rules")
+
+_ONE = SHELF.by_id(select(audit_table).where(audit_table.c.action == ACTION))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,9 +76,8 @@ class Rulebook:
     def get(self, edition_id: str, viewer: Viewer) -> Edition:
         """Return one version; raises NotFound."""
         viewer.require("read")
-        of_rules = audit_table.c.action == ACTION
         with self._database.reading() as connection:
-            return _edition(SHELF.find(connection, edition_id, viewer, of_rules))
+            return _edition(SHELF.find(connection, edition_id, viewer, _ONE))
 
 
 def _edition(row: Row[Any]) -> Edition:

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, and_, bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from ledger.columns import clean, is_id
 from ledger.database import Database
 from ledger.errors import IdempotencyConflict, InvalidCursor, LedgerBusy, NotFound
-from ledger.viewer import Viewer, visible
+from ledger.viewer import Viewer, visible, visible_to_whom, who
 
 LIST_LIMIT = 200
 TRIES = 3  # each but the first because what a key named came or went meanwhile
@@ -61,32 +61,42 @@ class Shelf:
     def __init__(self, table: Table, noun: str) -> None:
         self._table = table
         self._noun = noun
+        self._whole = self.by_id(select(table))
+        self._locked = self.by_id(select(table).with_for_update())
 
     def one(self, row_id: str, viewer: Viewer) -> ColumnElement[bool]:
         """Return the condition that leaves a row of this id, if it is the viewer's."""
         wanted = row_id if is_id(row_id) else ""
         return and_(self._table.c.id == wanted, visible(self._table, viewer))
 
+    def by_id(self, query: Select[Any]) -> Select[Any]:
+        """Return what `find` and `sought` take: a SELECT of one row, to be made once.
+
+        Putting a wide statement together costs more than the database takes to answer it.
+        """
+        return query.where(self._table.c.id == bindparam("of_id"), visible_to_whom(self._table))
+
+    def sought(self, row_id: str, viewer: Viewer) -> dict[str, str]:
+        """Return the parameters of a statement that `by_id` made."""
+        return {"of_id": row_id if is_id(row_id) else "", **who(viewer)}
+
     def find(
         self,
         connection: Connection,
         row_id: str,
         viewer: Viewer,
-        *conditions: ColumnElement[bool],
-        query: Select[Any] | None = None,
+        statement: Select[Any] | None = None,
     ) -> Row[Any]:
-        """Return the row of this id, all of it or what `query` asks for; raises NotFound."""
-        wanted = select(self._table) if query is None else query
-        found = connection.execute(wanted.where(self.one(row_id, viewer), *conditions))
-        row = found.one_or_none()
+        """Return the row of this id, or what a `statement` of `by_id` asks; raises NotFound."""
+        wanted = self._whole if statement is None else statement
+        row = connection.execute(wanted, self.sought(row_id, viewer)).one_or_none()
         if row is None:
             raise self.missing()
         return row
 
     def lock(self, connection: Connection, row_id: str, viewer: Viewer) -> Row[Any]:
         """Return the row of this id, which nobody else writes until the transaction ends."""
-        query = select(self._table).with_for_update()
-        return self.find(connection, row_id, viewer, query=query)
+        return self.find(connection, row_id, viewer, self._locked)
 
     def missing(self) -> NotFound:
         """Return the error for an id that is not on the shelf."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 
 from ledger import audit
 from ledger.columns import SECOND, clean, new_id, to_datetime, to_microseconds
@@ -26,6 +26,7 @@ PREFIX = "mr_"
 SECRET_BYTES = 32
 LIMITS = tuple(name for name, _ in Quota().items())
 USED_SECONDS = 60  # `last_used_at` is as exact as this: a request is not a write
+_HASHED = select(tokens).where(tokens.c.hash == bindparam("hashed"))
 LONGEST = 200  # characters of what is worth hashing
 
 
@@ -100,7 +101,7 @@ class Tokens:
             raise InvalidToken("this token is not valid")
         hashed = _hash(secret)
         with self._database.reading() as connection:
-            row = connection.execute(select(tokens).where(tokens.c.hash == hashed)).one_or_none()
+            row = connection.execute(_HASHED, {"hashed": hashed}).one_or_none()
         now = self._database.now()
         if (
             row is None

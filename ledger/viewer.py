@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import ColumnElement, Table
+from sqlalchemy import ColumnElement, Table, bindparam
 
 from ledger.errors import Forbidden
 from ledger.quotas import Quota
@@ -48,3 +48,13 @@ def visible(table: Table, viewer: Viewer) -> ColumnElement[bool]:
     Every read on somebody's behalf, of any table, has this in its WHERE.
     """
     return table.c.workspace == viewer.workspace
+
+
+def visible_to_whom(table: Table) -> ColumnElement[bool]:
+    """Return the same condition for a statement that is made once; `who` says who looks."""
+    return table.c.workspace == bindparam("viewers_workspace")
+
+
+def who(viewer: Viewer) -> dict[str, str]:
+    """Return the parameters of such a statement."""
+    return {"viewers_workspace": viewer.workspace}

@@ -42,8 +42,6 @@ bp.before_request(access.bearer_gate)
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
-CHILDREN = 500  # a mail has no more attachments than intake's limit
-
 
 @bp.post(
     "",
@@ -120,16 +118,7 @@ def find(query: ListQuery) -> dict[str, Any]:
 @bp.get("/<id>", responses=openapi.answers({200: FullDocument}, 404))
 def show(path: DocumentPath) -> dict[str, Any]:
     """Return a document's state and, when it was read, its outcome."""
-    document = parts().ledger.documents.get(path.id, viewer())
-    results = parts().ledger.documents.results(document.id, viewer())
-    return wire.full(document, results, children_of(document))
-
-
-def children_of(document: Document) -> list[Document]:
-    """Return a mail's attachments in the order in which they were found."""
-    documents = parts().ledger.documents
-    found = documents.list(viewer(), parent_id=document.id, limit=CHILDREN)
-    return list(reversed(found.items))
+    return wire.full(parts().ledger.documents.whole(path.id, viewer()))
 
 
 @bp.get("/<id>/similar", responses=openapi.answers({200: Similar}, 404))
@@ -139,10 +128,9 @@ def similar(path: DocumentPath, query: SimilarQuery) -> dict[str, Any]:
     Models of the workspace's own keep some; there are none for shipped models, for those
     trained without, and for documents that are not read.
     """
-    document = parts().ledger.documents.get(path.id, viewer())
-    results = parts().ledger.documents.results(document.id, viewer())
-    model = (document.outcome or {}).get("model")
-    return {"model": model, "items": examples_like(results, query.limit)}
+    whole = parts().ledger.documents.whole(path.id, viewer())
+    model = (whole.document.outcome or {}).get("model")
+    return {"model": model, "items": examples_like(whole.results, query.limit)}
 
 
 def examples_like(results: Sequence[Result], count: int) -> list[dict[str, Any]]:

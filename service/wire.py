@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ledger import Batch, Document, Result
+from ledger.document import Whole
 
 
 def summary(document: Document) -> dict[str, Any]:
@@ -67,10 +67,9 @@ def batch(batch: Batch) -> dict[str, Any]:
     }
 
 
-def full(
-    document: Document, results: Sequence[Result], children: Sequence[Document]
-) -> dict[str, Any]:
+def full(whole: Whole) -> dict[str, Any]:
     """Return all that is known of a document but its text."""
+    document = whole.document
     return summary(document) | {
         "media_type": document.media_type,
         "sha256": document.sha256,
@@ -78,6 +77,6 @@ def full(
         "pages": document.pages,
         "outcome": document.outcome,
         "mail": document.mail,
-        "results": [reading(result) for result in results],
-        "children": [summary(child) for child in children],
+        "results": [reading(result) for result in whole.results],
+        "children": [summary(child) for child in whole.children],
     }

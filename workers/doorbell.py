@@ -8,6 +8,7 @@ the scheduler, which rings every queue from time to time.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import redis
@@ -24,6 +25,7 @@ WORK = "mailroom.work"
 BROKER_ERRORS = (OperationalError, redis.RedisError, OSError)
 
 # Direct calls wait on their queue too: there a bell joins them unless very many are waiting
+_clients: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
 _MESSAGES_ALLOWED = {DIRECT_QUEUE: 1000}
 
 
@@ -32,37 +34,35 @@ def ring(app: Celery, connection: Any, queue: str, *, expiry_seconds: float) -> 
 
     Raises one of BROKER_ERRORS when the broker does not answer.
     """
-    with connection.default_channel.conn_or_acquire() as client:
-        if not client.set(_key(queue), 1, nx=True, px=int(expiry_seconds * 1000)):
-            return True
-        # With nobody to answer, the key expires again and again: do not pile bells up.
-        if client.llen(queue) > _MESSAGES_ALLOWED.get(queue, 0):
-            return True
-        try:
-            app.send_task(
-                WORK,
-                kwargs={"queue": queue},
-                queue=queue,
-                connection=connection,
-                ignore_result=True,
-                retry=False,
-            )
-        except BROKER_ERRORS:
-            client.delete(_key(queue))
-            raise
+    client = _client(connection)
+    if not client.set(_key(queue), 1, nx=True, px=int(expiry_seconds * 1000)):
+        return True
+    # With nobody to answer, the key expires again and again: do not pile bells up.
+    if client.llen(queue) > _MESSAGES_ALLOWED.get(queue, 0):
+        return True
+    try:
+        app.send_task(
+            WORK,
+            kwargs={"queue": queue},
+            queue=queue,
+            connection=connection,
+            ignore_result=True,
+            retry=False,
+        )
+    except BROKER_ERRORS:
+        client.delete(_key(queue))
+        raise
     return True
 
 
 def clear(connection: Any, queue: str) -> None:
     """Say that the bell was heard; call it before the claim. Raises one of BROKER_ERRORS."""
-    with connection.default_channel.conn_or_acquire() as client:
-        client.delete(_key(queue))
+    _client(connection).delete(_key(queue))
 
 
 def waiting(connection: Any, queue: str) -> int:
     """Return how many messages wait on a queue. Raises one of BROKER_ERRORS."""
-    with connection.default_channel.conn_or_acquire() as client:
-        return int(client.llen(queue))
+    return int(_client(connection).llen(queue))
 
 
 def transport_options(*, visibility_timeout: float) -> dict[str, Any]:
@@ -82,6 +82,16 @@ def transport_options(*, visibility_timeout: float) -> dict[str, Any]:
         "interval_step": 0.1,
         "interval_max": 0.2,
     }
+
+
+def _client(connection: Any) -> Any:
+    """Return the broker's client of a connection; to make one costs more than a question to it."""
+    channel = connection.default_channel
+    client = _clients.get(channel)
+    if client is None or client.connection_pool is not channel.pool:
+        with channel.conn_or_acquire() as client:
+            _clients[channel] = client
+    return client
 
 
 def _key(queue: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 
@@ -9,6 +10,7 @@ from nlp.errors import UnknownKind
 from nlp.kind import Kind
 
 
+@functools.cache  # asked with every document that is handed in
 def names() -> tuple[str, ...]:
     """Return the name of every kind, in alphabetical order."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))

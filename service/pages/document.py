@@ -7,11 +7,11 @@ from typing import Any
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from ledger.document import Document
+from ledger.document import Document, Whole
 from ledger.errors import LedgerError, NotRead
 from service import access, downloads, marks
 from service.access import viewer
-from service.documents import children_of, examples_like
+from service.documents import examples_like
 from service.pages import decision
 from service.pages.documents import UNFINISHED, fingerprint
 from service.parts import parts
@@ -34,7 +34,7 @@ def show(document_id: str) -> ResponseReturnValue:
     if request.args.get("seen") == seen:
         return "", 204
     outcome = document.outcome or {}
-    history = parts().ledger.documents.results(document.id, viewer())
+    whole = parts().ledger.documents.whole(document.id, viewer())
     return render_template(
         "document.html",
         document=document,
@@ -42,10 +42,10 @@ def show(document_id: str) -> ResponseReturnValue:
         unfinished=document.state in UNFINISHED,
         seen=seen,
         mail=document.mail,
-        attachments=attachments_of(document),
+        attachments=attachments_of(whole),
         parent=parent_of(document),
-        history=history,
-        similar=examples_like(history, SIMILAR),
+        history=whole.results,
+        similar=examples_like(whole.results, SIMILAR),
         **decision.shown(document),
         **reading(document, outcome),
     )
@@ -111,14 +111,13 @@ def listed(text: str, spans: list[marks.Span], view: str) -> list[dict[str, Any]
     ]
 
 
-def attachments_of(document: Document) -> list[dict[str, Any]]:
+def attachments_of(whole: Whole) -> list[dict[str, Any]]:
     """Return a mail's attachments, each with the document that it became, if it did."""
-    children = children_of(document)
     by_hash: dict[str, list[Document]] = {}
-    for child in children:
+    for child in whole.children:
         by_hash.setdefault(child.sha256, []).append(child)
     attachments = []
-    for attachment in (document.mail or {}).get("attachments") or []:
+    for attachment in (whole.document.mail or {}).get("attachments") or []:
         same = by_hash.get(attachment.get("sha256", ""), [])
         attachments.append(attachment | {"document": same.pop(0) if same else None})
     return attachments

@@ -36,6 +36,9 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "documents.original": lambda ledger, viewer, document, _: ledger.documents.original(
         document.id, viewer
     ),
+    "documents.whole": lambda ledger, viewer, document, _: ledger.documents.whole(
+        document.id, viewer
+    ),
     "documents.results": lambda ledger, viewer, document, _: ledger.documents.results(
         document.id, viewer
     ),
