@@ -138,7 +138,7 @@ def _show(answer: Answer, output: Path | None) -> None:
         cells = (line.get(name, "") for name in columns)
         table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in cells))
     console.print(table)
-    plan = Table(title="Stock planned by a quantile, in the latest round", title_justify="left")
+    plan = Table(title="Stock planned by a quantile, in the backtest", title_justify="left")
     for name in ("plan", "stockouts", "lost", "held", "cost"):
         plan.add_column(name, justify="left" if name == "plan" else "right")
     for line in answer.facts.get("plan", []):

@@ -25,7 +25,7 @@ NUMBERED = re.compile(r"^(.*?)(\d+)$")
 class Plan:
     """Features N x T each, and whether there is an event worth conditioning on."""
 
-    values: dict[str, Floats]
+    values: dict[str, npt.NDArray[np.float32]]
     has_event: bool
 
 
@@ -71,7 +71,10 @@ def features(panel: Panel, event: Floats) -> Plan:
         series, moment = np.divmod(np.arange(n * moments), moments)
         mean = week.mean(series, moment, 2 * season)[0].reshape(n, moments)
         found["event_share_14"] = np.nan_to_num(mean)
-    return Plan(found, bool(event.any()))
+    # features are float32 in the end: for thousands of series the rest is gigabytes
+    return Plan(
+        {name: values.astype(np.float32) for name, values in found.items()}, bool(event.any())
+    )
 
 
 def _binary(panel: Panel, name: str, values: Floats) -> Floats | None:

@@ -8,6 +8,8 @@ Shapes: N series, T moments, R rows asked for.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -62,7 +64,7 @@ def _running(values: Floats, stride: int) -> Floats:
     return sums
 
 
-def at(values: Floats, series: Ints, moment: Ints) -> Floats:
+def at(values: npt.NDArray[np.floating[Any]], series: Ints, moment: Ints) -> Floats:
     """Return values[series, moment], NaN where the moment lies outside."""
     inside = (moment >= 0) & (moment < values.shape[1])
     return np.where(inside, values[series, np.clip(moment, 0, values.shape[1] - 1)], np.nan)
@@ -78,3 +80,22 @@ def since(happened: npt.NDArray[np.bool_]) -> Floats:
 def ahead(happens: npt.NDArray[np.bool_]) -> Floats:
     """Return, N x T, the steps until it next happens, now included; NaN when it never will."""
     return since(happens[:, ::-1])[:, ::-1]
+
+
+def smoothed(values: Floats, half_life: float) -> Floats:
+    """Return, N x T, the mean of everything up to a moment, what is older counting less.
+
+    A value counts half as much after `half_life` further ones; NaN is skipped, and stands where
+    nothing is known yet.
+    """
+    rate = 1 - 0.5 ** (1 / half_life)
+    found = np.empty(values.shape)
+    total, weight = np.zeros(len(values)), np.zeros(len(values))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for t in range(values.shape[1]):
+            known = np.isfinite(values[:, t])
+            step = np.where(known, rate, 0.0)
+            total += step * (np.where(known, values[:, t], 0.0) - total)
+            weight += step * (1 - weight)
+            found[:, t] = np.where(weight > 0, total / weight, np.nan)
+    return found

@@ -86,3 +86,27 @@ def test_the_gap_is_kept() -> None:
     )
     rows = rows_at(panel, [20], Ask(horizon=2, gap=1))
     assert rows.moment.tolist() == [22, 23]
+
+
+def test_the_same_item_elsewhere_is_told_of_rare_sales() -> None:
+    """An item that no other shop sells any more is on its way out; its own sales say no more."""
+    generator = np.random.default_rng(2)
+    y = generator.poisson(0.4, (4, 120)).astype(float)
+    keys = (("S1", "a"), ("S1", "b"), ("S2", "a"), ("S2", "b"))
+    whole = Panel(Grid("day", 0, 7, 364), keys, ("store", "item"), y, np.isfinite(y))
+    rows = Rows(np.array([0, 1]), np.array([100, 100]), np.array([105, 105]))
+    gone = y.copy()
+    gone[2, 60:] = 0
+    before = Builder(whole, logarithm=False).build(rows.series, rows.origin, rows.moment)
+    now = Builder(replace(whole, y=gone), logarithm=False).build(
+        rows.series, rows.origin, rows.moment
+    )
+    assert now.column("same_item_since")[0] > 40
+    assert now.column("same_item_28")[0] == 0
+    assert now.column("same_item_28")[1] == before.column("same_item_28")[1]
+    own = y.copy()
+    own[0, 60:] = 0
+    alone = Builder(replace(whole, y=own), logarithm=False).build(
+        rows.series, rows.origin, rows.moment
+    )
+    assert alone.column("same_item_28")[0] == before.column("same_item_28")[0]

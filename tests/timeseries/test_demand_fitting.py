@@ -16,6 +16,7 @@ from timeseries.demand import model, pipeline
 from timeseries.demand.boosted import TreeSettings
 from timeseries.demand.fitting import DemandSettings, Forecaster, fit
 from timeseries.demand.learning import NetworkSettings
+from timeseries.demand.plan import Costs
 from timeseries.errors import TooShort
 from timeseries.panel import Panel
 from timeseries.tables import History
@@ -69,6 +70,23 @@ def test_a_forecast_is_blind_to_what_follows(fitted: Forecaster, sales_panel: Pa
     np.testing.assert_array_equal(now.quantiles, before.quantiles)
 
 
+def test_a_plan_is_tried_on_every_round(fitted: Forecaster) -> None:
+    """One round of a few weeks is luck: every round's sales count, at all costs asked at once."""
+    assert fitted.held is not None
+    assert len(np.unique(fitted.held.round)) > 1
+    costs = (Costs(4, 1), Costs(1, 1), Costs(19, 1))
+    together = pipeline.simulate_all(fitted, costs)
+    for each, lines in zip(costs, together, strict=True):
+        assert lines == pipeline.simulate(fitted, each)
+        assert len(lines) == 3
+    ordered = [
+        next(line["ordered"] for line in lines if str(line["plan"]).startswith("model"))
+        for lines in (together[1], together[0], together[2])
+    ]
+    assert ordered == sorted(ordered), "the dearer a stockout, the more is ordered"
+    assert set(fitted.covered) == {"0.8", "0.95"}
+
+
 def test_a_saved_forecaster_answers_alike(
     fitted: Forecaster, sales_panel: Panel, tmp_path: Path
 ) -> None:
@@ -77,6 +95,7 @@ def test_a_saved_forecaster_answers_alike(
     loaded = model.load(tmp_path / "m")
     series, moment = ahead(sales_panel)
     levels = (0.1, 0.5, 0.9)
+    assert (loaded.middle, loaded.covered) == (fitted.middle, fitted.covered)
     before = fitted.forecast(sales_panel, sales_panel.last, series, moment, levels)
     now = loaded.forecast(sales_panel, sales_panel.last, series, moment, levels)
     np.testing.assert_allclose(now.point, before.point, rtol=1e-6)
@@ -90,7 +109,10 @@ def test_a_saved_forecaster_knows_its_series_by_name(
     model.save(fitted, tmp_path / "m", name="m", version="1", card="# m")
     loaded = model.load(tmp_path / "m")
     history, plan = sales
-    new = history.filter(pl.col("store") == "S03").with_columns(store=pl.lit("A00"))
+    new = history.filter(pl.col("store") == "S03").with_columns(
+        store=pl.lit("A00"),
+        item="new " + pl.col("item"),  # the same items elsewhere would be told of
+    )
     other = pl.concat([new, history]).sort("store", "item", "date", descending=[True, True, False])
     said = roles.recognise(history)
     one, _ = panel.build_panel(history, said, future=plan)

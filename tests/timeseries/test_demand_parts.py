@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timeseries import calendars, intervals, measures
-from timeseries.demand import baselines, blend, coldstart, fitting, forecast
+from timeseries.demand import assurance, baselines, blend, coldstart, fitting, forecast
 from timeseries.demand.plan import Costs, compare, simulate
 from timeseries.demand.rows import Rows
 from timeseries.demand.scale import Scale
 from timeseries.errors import BadRequest
 from timeseries.moments import Grid
 from timeseries.panel import Panel
-from timeseries.windows import Sums
+from timeseries.windows import Sums, smoothed
 
 
 def panel_of(y: np.ndarray, **more: object) -> Panel:
@@ -42,6 +42,21 @@ def test_sums_are_plain_means(values: list[int | None], steps: int, stride: int)
             assert mean[0] == pytest.approx(np.mean(known))
         else:
             assert np.isnan(mean[0])
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 9)), min_size=1, max_size=25))
+@settings(max_examples=40, deadline=None)
+def test_older_sales_count_half_after_a_half_life(values: list[int | None]) -> None:
+    """What rare sales are expected to be rests on this; a closed day ages nothing."""
+    line = np.array([[np.nan if value is None else value for value in values]], dtype=float)
+    found = smoothed(line, 2.0)[0]
+    for end in range(len(values)):
+        told = [value for value in values[: end + 1] if value is not None][::-1]
+        if not told:
+            assert np.isnan(found[end])
+            continue
+        weight = 0.5 ** (np.arange(len(told)) / 2.0)
+        assert found[end] == pytest.approx(np.average(told, weights=weight))
 
 
 @pytest.mark.parametrize("name", list(baselines.SIMPLE))
@@ -122,6 +137,38 @@ def test_the_blend_never_loses_to_its_best_part() -> None:
         truth, blend.mix(forecasts, weights, "percentage"), group, scale, "percentage"
     )
     assert mixed <= blend.loss(truth, forecasts["good"], group, scale, "percentage")
+
+
+def test_the_middle_is_not_what_errs_least_in_percent() -> None:
+    """Orders follow quantiles: around a point lowered for its percentage they would be short."""
+    generator = np.random.default_rng(5)
+    truth = 20 * np.exp(generator.normal(0, 0.8, 4000))
+    forecasts = {"low": np.full(4000, 20 * np.exp(-(0.8**2))), "middle": np.full(4000, 20.0)}
+    group, scale = np.zeros(4000, dtype=int), np.ones(4000)
+    assert blend.choose(truth, forecasts, group, scale, "percentage").get("low", 0) > 0.5
+    assert blend.choose_middle(truth, forecasts, "percentage").get("middle", 0) > 0.9
+
+
+def held_rounds(levels: list[float], rows: int = 2000) -> fitting.Held:
+    """Return rounds of one forecast; in a round all rows stand above it by the level."""
+    generator = np.random.default_rng(6)
+    number = np.repeat(np.arange(len(levels)), rows)
+    count = len(number)
+    truth = np.exp(3 + np.array(levels)[number] + generator.normal(0, 0.2, count))
+    point = np.full(count, np.exp(3.0))
+    place = np.tile(np.arange(rows), len(levels))
+    return fitting.Held(
+        number, place, place, np.ones(count, dtype=int), truth, point, point,
+        np.full(count, 0.2), point,
+    )  # fmt: skip
+
+
+def test_coverage_is_told_of_rounds_that_intervals_were_not_measured_on() -> None:
+    """All rounds at once are covered as they should be, whatever the next one will be like."""
+    alike, apart = held_rounds([0.0, 0.0, 0.0]), held_rounds([-0.12, 0.0, 0.15])
+    assert assurance.covered(alike, "percentage")["0.8"] == pytest.approx(0.8, abs=0.03)
+    assert assurance.covered(apart, "percentage")["0.8"] < 0.75
+    assert assurance.covered(held_rounds([0.0]), "percentage") == {}, "one round proves nothing"
 
 
 def test_a_method_without_any_error_answers_alone() -> None:

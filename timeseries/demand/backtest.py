@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from timeseries import intervals, measures
-from timeseries.demand import baselines, blend, coldstart
+from timeseries.demand import assurance, baselines, blend, coldstart
 from timeseries.demand.forecaster import DemandSettings, Forecaster, Held, ask_all, lowered
 from timeseries.demand.rows import Rows, rows_at
-from timeseries.demand.scale import Aim, Scale
+from timeseries.demand.scale import Aim, Scale, spread
 from timeseries.errors import TooShort
 from timeseries.panel import Panel
 
@@ -62,7 +61,12 @@ class Round:
     rows: Rows
     truth: Floats
     forecasts: dict[str, Floats]
-    spread: Callable[[Floats], Floats]
+    variance: Floats
+    widths: Floats
+
+    def spread(self, point: Floats, aim: Aim) -> Floats:
+        """Return how far from these points the rows may well lie."""
+        return spread(self.variance, point, aim) * self.widths
 
 
 def ask(models: Forecaster, panel: Panel, origin: int) -> Round:
@@ -73,10 +77,12 @@ def ask(models: Forecaster, panel: Panel, origin: int) -> Round:
     rows = rows.take(~coldstart.cold(scale.panel, origin)[rows.series])
     prepared = scale.prepare(rows)
     names = {"boosted", "network", *baselines.SIMPLE}
+    if models.aim == "percentage":
+        names.add("boosted_log")
     forecasts = ask_all(models, scale, origin, rows, prepared, names)
     truth = panel.y[rows.series, rows.moment]
-    widths = models.widths(prepared)
-    return Round(origin, rows, truth, forecasts, lambda point: scale.spread(rows, point) * widths)
+    # the scale itself is not kept: it holds every feature of every moment
+    return Round(origin, rows, truth, forecasts, scale.variance(rows), models.widths(prepared))
 
 
 def choose(rounds: list[Round], panel: Panel, aim: Aim, settings: DemandSettings) -> Forecaster:
@@ -104,9 +110,10 @@ def choose(rounds: list[Round], panel: Panel, aim: Aim, settings: DemandSettings
     notices: list[str] = []
     if settings.statistics:
         table, notices = _with_statistics(table, rounds[0], panel, aim, blended)
-    spread = _spreads(rounds, blended)
+    middle = blend.choose_middle(truth, forecasts, aim) if aim == "percentage" else None
+    centre = blend.mix(forecasts, middle, aim) if middle else blended
+    widths = _spreads(rounds, centre, aim)
     ahead = np.concatenate([one.rows.ahead for one in rounds])
-    conformal = intervals.fit(truth, blended, spread, ahead, logarithm=aim == "percentage")
     best = min(losses, key=lambda name: losses[name])
     held = Held(
         np.concatenate([np.full(len(one.rows), i) for i, one in enumerate(rounds)]),
@@ -115,9 +122,12 @@ def choose(rounds: list[Round], panel: Panel, aim: Aim, settings: DemandSettings
         ahead,
         truth,
         blended,
-        spread,
+        centre,
+        widths,
         simple[best],
     )
+    covered = assurance.covered(held, aim)
+    conformal = intervals.fit(truth, centre, widths, ahead, logarithm=aim == "percentage")
     return Forecaster(
         settings=settings,
         aim=aim,
@@ -126,15 +136,17 @@ def choose(rounds: list[Round], panel: Panel, aim: Aim, settings: DemandSettings
         table=table,
         best_baseline=best,
         held=held,
+        middle=middle,
+        covered=covered,
         caution=caution,
         notices=tuple(notices),
     )
 
 
-def _spreads(rounds: list[Round], point: Floats) -> Floats:
+def _spreads(rounds: list[Round], point: Floats, aim: Aim) -> Floats:
     return np.concatenate(
         [
-            one.spread(point[start : start + len(one.rows)])
+            one.spread(point[start : start + len(one.rows)], aim)
             for start, one in zip(_starts(rounds), rounds, strict=True)
         ]
     )
@@ -148,13 +160,13 @@ def _caution(rounds: list[Round], truth: Floats, mixed: Floats, aim: Aim) -> tup
     """
     if aim != "percentage":
         return 0.0, mixed
-    spread, sold = _spreads(rounds, mixed), truth > 0
+    widths, sold = _spreads(rounds, mixed, aim), truth > 0
     tried = {
-        caution: float(np.abs(lowered(mixed, spread, caution, aim)[sold] / truth[sold] - 1).mean())
+        caution: float(np.abs(lowered(mixed, widths, caution, aim)[sold] / truth[sold] - 1).mean())
         for caution in CAUTIONS
     }
     best = min(tried, key=lambda caution: tried[caution])
-    return best, lowered(mixed, spread, best, aim)
+    return best, lowered(mixed, widths, best, aim)
 
 
 def _starts(rounds: list[Round]) -> list[int]:

@@ -5,7 +5,7 @@ Shapes: R rows, M methods.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,22 @@ def choose(
 
     Where the blend does not beat the best single method clearly, that method has all of it.
     """
-    single = {name: loss(truth, f, group, scale, aim) for name, f in forecasts.items()}
+    return _greedy(forecasts, aim, lambda forecast: loss(truth, forecast, group, scale, aim))
+
+
+def choose_middle(truth: Floats, forecasts: Mapping[str, Floats], aim: Aim) -> dict[str, float]:
+    """Return weights likewise of the blend that lies in the middle: least absolute error.
+
+    What errs least in percent lies below it, the more so the more a series varies: quantiles
+    measured around that would order too little of what sells unevenly.
+    """
+    return _greedy(forecasts, aim, lambda forecast: float(np.abs(forecast - truth).mean()))
+
+
+def _greedy(
+    forecasts: Mapping[str, Floats], aim: Aim, lost: Callable[[Floats], float]
+) -> dict[str, float]:
+    single = {name: lost(forecast) for name, forecast in forecasts.items()}
     best = min(single, key=lambda name: single[name])
     counts = dict.fromkeys(forecasts, 0)
     # as good as the best, which may be perfect: a half more than nothing is nothing
@@ -53,8 +68,8 @@ def choose(
         tried = {}
         for name in usable:
             weights = {n: (counts[n] + (n == name)) / (step + 1) for n in usable}
-            tried[name] = loss(truth, mix(forecasts, weights, aim), group, scale, aim)
+            tried[name] = lost(mix(forecasts, weights, aim))
         counts[min(tried, key=lambda name: tried[name])] += 1
     weights = {name: count / STEPS for name, count in counts.items() if count}
-    blended = loss(truth, mix(forecasts, weights, aim), group, scale, aim)
+    blended = lost(mix(forecasts, weights, aim))
     return weights if blended < single[best] * (1 - MARGIN) else {best: 1.0}

@@ -52,12 +52,21 @@ def installed() -> bool:
 class Trees:
     """Fitted trees of one aim; `names` are the features they read, in order."""
 
-    def __init__(self, boosters: list[Any], names: list[str], width: Any = None) -> None:
-        self.boosters, self.names, self.width = boosters, names, width
+    def __init__(
+        self, boosters: list[Any], names: list[str], width: Any = None, log: Any = None
+    ) -> None:
+        self.boosters, self.names, self.width, self.log = boosters, names, width, log
 
     def predict(self, prepared: Prepared) -> Floats:
         """Return forecasts of the rows, in sales."""
         return prepared.forecast(self._scaled(prepared.columns(self.names), prepared.aim))
+
+    def predict_log(self, prepared: Prepared) -> Floats:
+        """Return forecasts by the trees of logarithms; what `predict` says where there are none."""
+        if self.log is None:
+            return self.predict(prepared)
+        found = self.log.predict(prepared.columns(self.names), num_threads=1)
+        return prepared.forecast(np.asarray(found, dtype=np.float64))
 
     def widths(self, prepared: Prepared) -> Floats:
         """Return how far off a row tends to be, as a multiple of its series' spread."""
@@ -78,15 +87,21 @@ class Trees:
         """Return the fit of the widths likewise, None where there is none."""
         return None if self.width is None else str(self.width.model_to_string())
 
+    def log_text(self) -> str | None:
+        """Return the trees of logarithms likewise, None where there are none."""
+        return None if self.log is None else str(self.log.model_to_string())
 
-def from_texts(texts: list[str], names: list[str], width: str | None = None) -> Trees:
+
+def from_texts(
+    texts: list[str], names: list[str], width: str | None = None, log: str | None = None
+) -> Trees:
     """Return the trees that the texts describe. Raises NotInstalled without LightGBM."""
     if not installed():
         raise NotInstalled("this model needs LightGBM: pip install 'openmailroom[series]'")
     import lightgbm
 
-    told = lightgbm.Booster(model_str=width) if width else None
-    return Trees([lightgbm.Booster(model_str=text) for text in texts], names, told)
+    told, logs = (lightgbm.Booster(model_str=text) if text else None for text in (width, log))
+    return Trees([lightgbm.Booster(model_str=text) for text in texts], names, told, logs)
 
 
 def fit(
@@ -123,9 +138,28 @@ def fit(
         options["objective"] = "l1" if prepared.aim == "percentage" else "l2"
         boosters.append(lightgbm.train(options, data, settings.rounds))
     trees = Trees(boosters, names)
+    if prepared.aim == "percentage":
+        trees.log = _fit_log(trees, prepared, sales, weight, settings)
     if spread is not None and settings.width_rounds:
         trees.width = _fit_width(trees, prepared, sales, spread, settings)
     return trees
+
+
+def _fit_log(
+    trees: Trees, prepared: Prepared, sales: Floats, weight: Floats | None, settings: TreeSettings
+) -> Any:
+    """Return trees of the squared error of logarithms: they err otherwise, and in the middle."""
+    import lightgbm
+
+    data = lightgbm.Dataset(
+        prepared.columns(trees.names),
+        np.clip(prepared.target(sales), -1.5, 1.5),
+        weight=weight,
+        feature_name=trees.names,
+        categorical_feature=[name for name in prepared.categories if name in trees.names],
+    )
+    options = _options(settings, settings.seeds) | {"objective": "l2"}
+    return lightgbm.train(options, data, settings.rounds)
 
 
 def _fit_width(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from timeseries import calendars, plans
 from timeseries.panel import Panel
-from timeseries.windows import Sums, at, since
+from timeseries.windows import Sums, at, since, smoothed
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -30,6 +30,8 @@ WIDTHS = {  # steps that a mean goes back, by the step's unit
     "number": (1, 2, 4, 8, 13, 26, 52),
 }
 MOST_LABELS = 200  # a text column of more values is a number at best
+HALF_LIVES = (4, 10, 25, 60)  # of the weight of rare sales, in steps
+MOST_LIKES = 100  # series that share a part of their key: more say nothing of one of them
 SLOTS = (1, 2, 4, 8, 13, 26, 52)  # times back on the same place of the short cycle
 
 
@@ -69,9 +71,31 @@ class Builder:
         self.zeros = Sums(np.where(np.isfinite(panel.y), panel.y == 0, np.nan))
         self.sold = since(panel.y > 0)
         self.seen = since(np.isfinite(panel.y))
+        # of rare sales one series' own last weeks say little: older ones and its likes' say more
+        self.smoothed = {} if logarithm else {life: smoothed(panel.y, life) for life in HALF_LIVES}
+        self.likes = {} if logarithm else self._likes()
         self.residual = self._residuals()
         self.residual_sums = Sums(self.residual)
         self.plan = plans.features(panel, self.event)
+
+    def _likes(self) -> dict[str, tuple[Sums, Floats]]:
+        """Return, by part of the key, what others that share it sold, and how long ago."""
+        found, y = {}, self.panel.y
+        known = np.isfinite(y)
+        sold = np.where(known, y, 0.0)
+        for place, name in enumerate(self.panel.key_names):
+            labels = [key[place] for key in self.panel.keys]
+            different, group = np.unique(labels, return_inverse=True)
+            if not 1 < len(labels) / len(different) <= MOST_LIKES:
+                continue
+            total, count = (np.zeros((len(different), y.shape[1])) for _ in range(2))
+            np.add.at(total, group, sold)
+            np.add.at(count, group, known.astype(float))
+            others = count[group] - known
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean = np.where(others > 0.5, (total[group] - sold) / others, np.nan)
+            found[name] = Sums(mean), since(np.nan_to_num(mean) > 0)
+        return found
 
     def _residuals(self) -> Floats:
         """Return each value less what the weeks before it expected of it."""
@@ -132,6 +156,8 @@ class Builder:
         grid = self.panel.grid
         for width in WIDTHS[grid.unit]:
             found[f"mean_{width}"] = self.sums.mean(series, origin, width)[0]
+        for life, values in self.smoothed.items():
+            found[f"smoothed_{life}"] = at(values, series, origin)
         last = self._last_slot(origin, moment)
         if grid.season > 1:
             for times in SLOTS:
@@ -170,6 +196,12 @@ class Builder:
             found[f"residual_{width}"] = self.residual_sums.mean(series, origin, width)[0]
         found["since_sale"] = at(self.sold, series, origin)
         found["since_row"] = at(self.seen, series, origin)
+        for name, (sums, since_sale) in self.likes.items():
+            usual = np.maximum(sums.mean(series, origin, self.value.shape[1])[0], 0.02)
+            for width in widths[:5:2]:
+                recent = sums.mean(series, origin, width)[0]
+                found[f"same_{name}_{width}"] = recent / usual
+            found[f"same_{name}_since"] = at(since_sale, series, origin)
         if grid.year:
             found |= self._year_ago(series, origin, moment)
         return found

@@ -66,7 +66,7 @@ def refit(model: Forecaster, panel: Panel, *, on_step: Tell | None = None) -> Fo
 
 def _parts(model: Forecaster) -> set[str]:
     # the trees also tell how wide an interval is, whoever answers
-    return {*model.weights, "boosted"}
+    return {*model.weights, *(model.middle or {}), "boosted"}
 
 
 def _with_models(model: Forecaster, models: Forecaster) -> Forecaster:

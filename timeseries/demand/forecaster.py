@@ -37,7 +37,7 @@ class DemandSettings:
     rounds: int = 0  # of the backtest; 0: as many as the horizon asks for
     row_limit: int = 300_000  # of the trees: ten times as many rare sales gained nothing
     pair_limit: int = 8_000  # series and origins that the network reads
-    smallest_root: float = 0.1  # of a window's scaled error, or quiet windows rule the fit
+    smallest_root: float = 0.03  # of a window's scaled error, or quiet windows rule the fit
     tree: TreeSettings = field(default_factory=TreeSettings)
     learning: NetworkSettings = field(default_factory=NetworkSettings)
     threads: int = 1
@@ -51,9 +51,13 @@ class DemandSettings:
 
 @dataclass
 class Forecast:
-    """Answers for rows: the point, quantiles and central intervals."""
+    """Answers for rows: the point, quantiles and central intervals.
+
+    `middle` is what quantiles and intervals were measured around.
+    """
 
     point: Floats
+    middle: Floats
     quantiles: Floats
     levels: tuple[float, ...]
     intervals: dict[float, tuple[Floats, Floats]]
@@ -76,6 +80,7 @@ class Held:
     ahead: Ints
     truth: Floats
     point: Floats
+    middle: Floats  # what the intervals lie around
     spread: Floats
     simple: Floats  # by the best simple method
 
@@ -84,7 +89,9 @@ class Held:
 class Forecaster:
     """Fitted methods, their weights, and the intervals that the backtest measured.
 
-    `table` is the backtest: a line a method, best first.
+    `weights` blend the point, `middle` what quantiles lie around (None: the point itself).
+    `table` is the backtest: a line a method, best first. `covered` is the share of each level's
+    held-back sales that lay in intervals measured on the other rounds.
     """
 
     settings: DemandSettings
@@ -93,6 +100,8 @@ class Forecaster:
     conformal: Conformal
     table: list[dict[str, Any]]
     best_baseline: str
+    middle: dict[str, float] | None = None
+    covered: dict[str, float] = field(default_factory=dict)
     caution: float = 0.0  # how far the point lies below the middle, in squared spreads
     trees: boosted.Trees | None = None
     network: DemandNetwork | None = None
@@ -124,19 +133,23 @@ class Forecaster:
         scale = Scale(self.arrange(panel), self.aim, origin)
         rows = Rows(series, np.full(len(series), origin), moment)
         prepared = scale.prepare(rows)
-        forecasts = ask_all(self, scale, origin, rows, prepared, set(self.weights))
-        point = blend.mix(forecasts, self.weights, self.aim)
+        names = {*self.weights, *(self.middle or {})}
+        forecasts = ask_all(self, scale, origin, rows, prepared, names)
+        mixed = blend.mix(forecasts, self.weights, self.aim)
         widths = self.widths(prepared)
-        point = lowered(point, scale.spread(rows, point) * widths, self.caution, self.aim)
+        point = lowered(mixed, scale.spread(rows, mixed) * widths, self.caution, self.aim)
+        middle = blend.mix(forecasts, self.middle, self.aim) if self.middle else point
         point, is_cold = coldstart.fill(scale.panel, origin, series, moment, point)
-        spread = scale.spread(rows, point) * widths * np.where(is_cold, 2.0, 1.0)
+        middle, _ = coldstart.fill(scale.panel, origin, series, moment, middle)
+        spread = scale.spread(rows, middle) * widths * np.where(is_cold, 2.0, 1.0)
         ahead = rows.ahead
         return Forecast(
             point,
-            self.conformal.quantiles(point, spread, ahead, levels),
+            middle,
+            self.conformal.quantiles(middle, spread, ahead, levels),
             levels,
             {
-                level: self.conformal.interval(point, spread, ahead, level)
+                level: self.conformal.interval(middle, spread, ahead, level)
                 for level in intervals.LEVELS
             },
             spread,
@@ -156,12 +169,12 @@ class Forecaster:
         for rows, answer in past:
             truth = panel.y[rows.series, rows.moment]
             told = np.isfinite(truth)
-            columns = (truth, answer.point, answer.spread, rows.ahead)
+            columns = (truth, answer.middle, answer.spread, rows.ahead)
             parts.append(tuple(column[told] for column in columns))
             if told.any():
                 missed.append([level - answer.covered(truth, told, level) for level in LEVELS])
         new = [np.concatenate(column)[::-1] for column in zip(*parts, strict=True)]
-        old = (held.truth, held.point, held.spread, held.ahead)
+        old = (held.truth, held.middle, held.spread, held.ahead)
         # the latest first, on both sides
         pool = [np.concatenate(pair)[: len(held.truth)] for pair in zip(new, old, strict=True)]
         aims = intervals.adapted(missed)
@@ -181,6 +194,8 @@ def ask_all(
     found: dict[str, Floats] = {}
     if "boosted" in names and models.trees is not None:
         found["boosted"] = models.trees.predict(prepared)
+    if "boosted_log" in names and models.trees is not None:
+        found["boosted_log"] = models.trees.predict_log(prepared)
     if "network" in names and models.network is not None:
         past, codes = models.settings.learning.past, models.codes(scale.panel)
         named = tuple(name for name in models.names if name in models.categories)

@@ -44,7 +44,9 @@ def save(
         "learning": asdict(settings.learning),
         "aim": model.aim,
         "weights": model.weights,
+        "middle": model.middle,
         "caution": model.caution,
+        "covered": model.covered,
         "conformal": model.conformal.to_json(),
         "table": model.table,
         "best_baseline": model.best_baseline,
@@ -62,6 +64,7 @@ def save(
             "names": model.trees.names,
             "trees": model.trees.texts(),
             "width": model.trees.width_text(),
+            "log": model.trees.log_text(),
         }
         files[TREES] = json.dumps(found).encode()
     save_artifact(folder, config=config, tensors=tensors, card=card, files=files)
@@ -83,7 +86,9 @@ def load(folder: Path) -> Forecaster:
         conformal=Conformal.from_json(config["conformal"]),
         table=config["table"],
         best_baseline=config["best_baseline"],
+        middle=config.get("middle"),
         caution=config["caution"],
+        covered=config.get("covered") or {},
         keys=tuple(tuple(key) for key in config["keys"]),
         names=config["names"],
         categories={name: tuple(labels) for name, labels in config["categories"].items()},
@@ -106,7 +111,9 @@ def _settings(config: dict[str, Any]) -> DemandSettings:
 def _parts(model: Forecaster, artifact: Artifact) -> None:
     if TREES in artifact.files:
         found = json.loads(artifact.files[TREES])
-        model.trees = boosted.from_texts(found["trees"], found["names"], found.get("width"))
+        model.trees = boosted.from_texts(
+            found["trees"], found["names"], found.get("width"), found.get("log")
+        )
     if "network" in artifact.config:
         shape = artifact.config["network"]
         shape = shape | {"categories": tuple(shape["categories"])}

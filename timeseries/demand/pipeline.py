@@ -16,9 +16,11 @@ import polars as pl
 
 from sequence.training import Progress
 from timeseries import intervals, measures, panel, roles
+from timeseries.demand import assurance
 from timeseries.demand import plan as newsvendor
-from timeseries.demand.fitting import DemandSettings, Forecaster, fit
+from timeseries.demand.fitting import DemandSettings, Forecaster, Held, fit
 from timeseries.demand.plan import Costs
+from timeseries.demand.scale import Aim
 from timeseries.errors import BadRequest
 from timeseries.panel import Panel
 from timeseries.roles import Roles
@@ -171,6 +173,7 @@ def describe(fitted: Forecaster, whole: Panel, costs: Costs) -> dict[str, Any]:
         "weights": fitted.weights,
         "baseline": fitted.best_baseline,
         "backtest": fitted.table,
+        "covered": fitted.covered,
         "series": len(whole),
         "moments": whole.last + 1,
     }
@@ -180,35 +183,48 @@ def describe(fitted: Forecaster, whole: Panel, costs: Costs) -> dict[str, Any]:
 
 
 def simulate(fitted: Forecaster, costs: Costs) -> list[dict[str, float | str]]:
-    """Return what ordering by the quantiles would have led to in the backtest's latest round.
+    """Return what ordering by the quantiles would have led to in the backtest: `simulate_all`."""
+    return simulate_all(fitted, (costs,))[0]
 
-    Three plans: the model's quantile, the best simple method's own quantile (its errors measured
-    in the same way), and its forecast as it is. Errors come from the rounds before, where there
-    are any.
+
+def simulate_all(fitted: Forecaster, costs: Sequence[Costs]) -> list[list[dict[str, float | str]]]:
+    """Return, for each pair of costs, what ordering by the quantiles would have led to.
+
+    Three plans over all rounds of the backtest: the model's quantile, the best simple method's
+    own quantile, and its forecast as it is. Both quantiles lie around errors of the other rounds;
+    of a single round's own errors where there is no other.
     """
     held = fitted.held
     if held is None:
         return []
-    latest = held.round == 0
-    before = held.round > 0
-    if before.sum() < 50:
-        before = np.ones(len(latest), dtype=bool)
-    logarithm = fitted.aim == "percentage"
-    plans: dict[str, Floats] = {}
-    for name, point in (("model", held.point), (fitted.best_baseline, held.simple)):
-        conformal = intervals.fit(
-            held.truth[before],
-            point[before],
-            held.spread[before],
-            held.ahead[before],
-            logarithm=logarithm,
+    ratios = [each.ratio for each in costs]
+    stocks = {
+        name: _stocks(held, centre, fitted.aim, ratios)
+        for name, centre in (("model", held.middle), (fitted.best_baseline, held.simple))
+    }
+    found = []
+    for place, each in enumerate(costs):
+        plans = {
+            f"{name}, quantile {each.ratio:.2f}": stock[:, place] for name, stock in stocks.items()
+        }
+        plans[f"{fitted.best_baseline}, as forecast"] = held.simple
+        found.append(newsvendor.compare(plans, held.truth, each))
+    return found
+
+
+def _stocks(held: Held, centre: Floats, aim: Aim, ratios: Sequence[float]) -> Floats:
+    """Return, R x len(ratios), the quantiles of each held-back row."""
+    parts = list(assurance.others(held, centre, aim))
+    if not parts:
+        own = intervals.fit(
+            held.truth, centre, held.spread, held.ahead, logarithm=aim == "percentage"
         )
-        stock = conformal.quantiles(
-            point[latest], held.spread[latest], held.ahead[latest], (costs.ratio,)
-        )
-        plans[f"{name}, quantile {costs.ratio:.2f}"] = stock[:, 0]
-    plans[f"{fitted.best_baseline}, as forecast"] = held.simple[latest]
-    return newsvendor.compare(plans, held.truth[latest], costs)
+        parts = [(np.ones(len(centre), dtype=bool), own)]
+    # a round that no other stands beside is ordered as it was forecast
+    found = np.repeat(centre[:, None], len(ratios), axis=1)
+    for rows, conformal in parts:
+        found[rows] = conformal.quantiles(centre[rows], held.spread[rows], held.ahead[rows], ratios)
+    return found
 
 
 def fan(answer: Answer, history: pl.DataFrame, key: Sequence[str]) -> list[dict[str, Any]]:

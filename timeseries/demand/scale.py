@@ -130,8 +130,8 @@ class Scale:
         known = size[np.isfinite(size)]
         return np.where(np.isfinite(size), size, known.mean() if len(known) else 1.0)
 
-    def spread(self, rows: Rows, forecast: Floats) -> Floats:
-        """Return how far from the forecast a row may well lie, in the scale of the errors."""
+    def variance(self, rows: Rows) -> Floats:
+        """Return how far rows have lain from what was expected, squared: their series' own."""
         grid = self.panel.grid
         width = max(26 * grid.season, 26)
         mean, count = self.builder.residual_sums.mean(rows.series, rows.origin, width)
@@ -139,7 +139,15 @@ class Scale:
         variance = np.maximum(square - np.nan_to_num(mean) ** 2, 0)
         typical = float(np.nanmedian(variance)) if np.isfinite(variance).any() else 1.0
         weight = count / (count + 20)
-        pooled = weight * np.nan_to_num(variance) + (1 - weight) * typical
-        if self.aim == "squared":
-            pooled = (pooled + np.maximum(forecast, 0.02)) / 2
-        return np.sqrt(np.maximum(pooled, 1e-4))
+        return np.asarray(weight * np.nan_to_num(variance) + (1 - weight) * typical)
+
+    def spread(self, rows: Rows, forecast: Floats) -> Floats:
+        """Return how far from the forecast a row may well lie, in the scale of the errors."""
+        return spread(self.variance(rows), forecast, self.aim)
+
+
+def spread(variance: Floats, forecast: Floats, aim: Aim) -> Floats:
+    """Return how far from the forecast a row of that variance may well lie."""
+    if aim == "squared":
+        variance = (variance + np.maximum(forecast, 0.02)) / 2
+    return np.asarray(np.sqrt(np.maximum(variance, 1e-4)))

@@ -198,11 +198,12 @@ def _plans(answer: Answer) -> list[dict[str, Any]]:
     from timeseries.demand import pipeline
     from timeseries.demand.plan import Costs
 
-    lines = []
-    for ratio in RATIOS:
-        for line in pipeline.simulate(answer.model, Costs(ratio, 1 - ratio)):
-            lines.append({"ratio": ratio, **line})
-    return lines
+    found = pipeline.simulate_all(answer.model, [Costs(ratio, 1 - ratio) for ratio in RATIOS])
+    return [
+        {"ratio": ratio, **line}
+        for ratio, lines in zip(RATIOS, found, strict=bool(found))
+        for line in lines
+    ]
 
 
 def _plan_scale(answer: Answer) -> dict[str, float]:
@@ -210,5 +211,4 @@ def _plan_scale(answer: Answer) -> dict[str, float]:
     held = answer.model.held
     if held is None:
         return {"demand": 0.0, "periods": 0}
-    latest = held.round == 0
-    return {"demand": float(held.truth[latest].sum()), "periods": int(latest.sum())}
+    return {"demand": float(held.truth.sum()), "periods": len(held.truth)}
