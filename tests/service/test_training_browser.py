@@ -79,10 +79,11 @@ def done(page: Page, version: int) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text(f"wishes {version}")
 
 
+@pytest.mark.timeout(420)  # two trainings and three processes that load models
 def test_from_a_table_to_a_model_at_work_and_back(page: Page, site: Site, tmp_path: Path) -> None:
     """A person who never saw a command trains, looks at what is wrong, decides, and undoes it."""
     page.goto("/training")
-    page.get_by_label("File").set_input_files(labelled(tmp_path / "wishes.csv", 600))
+    page.get_by_label("File").set_input_files(labelled(tmp_path / "wishes.csv", 240))
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_label("The text")).to_have_value("said")
     expect(page.get_by_label("Its label")).to_have_value("meant")
@@ -122,7 +123,7 @@ def test_from_a_table_to_a_model_at_work_and_back(page: Page, site: Site, tmp_pa
     expect(similar.get_by_role("listitem")).to_have_count(5)
     expect(similar).to_contain_text("please refund the payment, it is about order")
 
-    train(page, labelled(tmp_path / "more.csv", 90))
+    train(page, labelled(tmp_path / "more.csv", 45))
     done(page, 2)
     page.get_by_role("button", name="Put it to work").click()
     models = page.get_by_role("region", name="Your models")
