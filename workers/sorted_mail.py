@@ -18,16 +18,11 @@ from pathlib import Path
 
 from intake import Limits, Parser
 from intake.errors import IntakeError
-from routing import threads
+from routing import folders, threads
 
 LEAST = 8  # mails of a folder that can be learned from
 HELD_BACK, CHOSEN_ON = 0.15, 0.15  # shares of a folder's conversations
 _GROUP = 64  # mails parsed together
-# Where mail lies that nobody sorted, or that we wrote ourselves
-UNSORTED = frozenset(
-    {"inbox", "sent", "sent items", "sent messages", "drafts", "outbox", "trash", "deleted items"}
-    | {"deleted messages", "archive", "all mail", "unread", "opened", "starred", "important"}
-)
 
 
 @dataclass(frozen=True)
@@ -132,7 +127,7 @@ def _examples(mails: Iterable[Sorted], limits: Limits | None) -> tuple[list[Exam
     found: dict[str, Example] = {}
     contrary: set[str] = set()
     left_out = 0
-    waiting = (one for one in mails if one.folder.rpartition("/")[2].casefold() not in UNSORTED)
+    waiting = (one for one in mails if folders.is_label(one.folder))
     with Parser(limits) as parser:
         while group := list(islice(waiting, _GROUP)):
             parsed = parser.parse_many([(one.raw, "", "message/rfc822") for one in group])
@@ -187,6 +182,6 @@ def _gmail_label(raw: bytes) -> str:
         name, colon, value = line.partition(b":")
         if colon and name.lower() == b"x-gmail-labels":
             labels = [each.strip() for each in value.decode("utf-8", "replace").split(",")]
-            own = [each for each in labels if each and each.casefold() not in UNSORTED]
+            own = [each for each in labels if each and folders.is_label(each)]
             return own[0] if own else "INBOX"
     return ""

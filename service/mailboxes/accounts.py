@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from routing import folders
 from service.mailboxes.errors import BadAccounts
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -26,24 +27,6 @@ Security = Literal["tls", "starttls", "none"]
 # Folders with these marks (RFC 6154) hold what was never sorted, or all mail once more
 SPECIAL = frozenset(
     ["\\All", "\\Drafts", "\\Flagged", "\\Important", "\\Junk", "\\Sent", "\\Trash", "\\Noselect"]
-)
-_SPECIAL_NAMES = frozenset(
-    {
-        "all mail",
-        "archive",
-        "deleted items",
-        "deleted messages",
-        "drafts",
-        "junk",
-        "junk e-mail",
-        "junk email",
-        "outbox",
-        "sent",
-        "sent items",
-        "sent messages",
-        "spam",
-        "trash",
-    }
 )
 
 _MICROSOFT = "https://login.microsoftonline.com/common/oauth2/v2.0"
@@ -100,7 +83,7 @@ class Account:
             return any(fnmatch.fnmatchcase(plain, pattern) for pattern in self.folders)
         if marks & {flag.casefold() for flag in SPECIAL}:
             return False
-        return plain.rpartition("/")[2].casefold() not in _SPECIAL_NAMES
+        return folders.is_read(plain)
 
     def described(self) -> dict[str, Any]:
         """Return what people may see of it: no secret."""

@@ -19,7 +19,7 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from ledger import Job
 from ledger.errors import LedgerError
-from service import access, series, series_demand, series_fraud
+from service import access, jobs, series, series_demand, series_fraud
 from service.access import viewer
 from service.batches import allow_large, close_spooled
 from service.errors import InvalidRequest, ServiceError
@@ -156,24 +156,9 @@ def output(job_id: str, name: str) -> Response:
     return series.download(job_id, name, as_csv=request.args.get("format") == "csv")
 
 
-@bp.post("/jobs/<job_id>/<any(cancel, retry):action>")
-def act(job_id: str, action: str) -> ResponseReturnValue:
-    """Cancel a job or try it again; what came too late is said."""
-    try:
-        getattr(parts().ledger.jobs, action)(series.found(job_id).id, viewer())
-    except LedgerError as error:
-        flash(f"That came too late: {error}.")
-    else:
-        parts().client.ring(series.QUEUE)
-    return redirect(url_for("series_page.show", job_id=job_id), 303)
-
-
-@bp.post("/jobs/<job_id>/delete")
-def delete(job_id: str) -> ResponseReturnValue:
-    """Erase a job with all it left."""
-    parts().ledger.jobs.delete(series.found(job_id).id, viewer())
-    flash("The table, what came of it and its alerts are erased.")
-    return redirect(url_for("series_page.index"), 303)
+jobs.register(
+    bp, found=series.found, erased="The table, what came of it and its alerts are erased."
+)
 
 
 @bp.get("/alerts")

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from ledger import Job
 from ledger.errors import LedgerError, ModelAtWork
-from service import access, plots, training
+from service import access, jobs, plots, training
 from service.access import viewer
 from service.batches import allow_large, close_spooled
 from service.errors import ServiceError
@@ -116,24 +116,11 @@ def report(job_id: str) -> Response:
     return answer
 
 
-@bp.post("/jobs/<job_id>/<any(cancel, retry):action>")
-def act(job_id: str, action: str) -> ResponseReturnValue:
-    """Cancel a training or try it again; what came too late is said."""
-    try:
-        getattr(parts().ledger.jobs, action)(training.found(job_id).id, viewer())
-    except LedgerError as error:
-        flash(f"That came too late: {error}.")
-    else:
-        parts().client.ring(training.QUEUE)
-    return redirect(url_for("training_page.show", job_id=job_id), 303)
-
-
-@bp.post("/jobs/<job_id>/delete")
-def delete(job_id: str) -> ResponseReturnValue:
-    """Erase a training, its file and its report; the model stays."""
-    parts().ledger.jobs.delete(training.found(job_id).id, viewer())
-    flash("The training, its file and its report are erased; the model stays.")
-    return redirect(url_for("training_page.index"), 303)
+jobs.register(
+    bp,
+    found=training.found,
+    erased="The training, its file and its report are erased; the model stays.",
+)
 
 
 @bp.post("/models/<name>/<version>/promote")
