@@ -22,6 +22,8 @@ from ledger.schema import alerts, payment_states, payments
 from ledger.shelf import bounded
 from ledger.viewer import Viewer, visible
 
+_OUTSTANDING = select(payments.c.workspace).where(payments.c.is_owed).limit(1)
+
 StateKey = tuple[str, str]  # "card" or "terminal", and its name
 
 
@@ -163,9 +165,8 @@ class Payments:
 
     def outstanding(self) -> str | None:
         """Return a workspace in which payments wait, None where nothing does."""
-        query = select(payments.c.workspace).where(payments.c.is_owed).limit(1)
         with self._database.reading() as connection:
-            workspace = connection.execute(query).scalar_one_or_none()
+            workspace = connection.execute(_OUTSTANDING).scalar_one_or_none()
         return None if workspace is None else str(workspace)
 
     def take(self, workspace: str, *, most: int) -> Taken:

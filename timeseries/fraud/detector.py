@@ -47,7 +47,8 @@ class Detector:
 
     def log_odds(self, matrix: Floats, before: Padded) -> tuple[Floats, npt.NDArray[np.float32]]:
         """Return the blended log odds of N x F features, and the attention on steps before."""
-        self.network.eval()
+        if self.network.training:  # telling every layer costs a fifth of a payment's score
+            self.network.eval()
         with torch.inference_mode():
             odds, weights = self.network(torch.from_numpy(matrix.astype(np.float32)), before)
         blended = odds.numpy().astype(np.float64)
