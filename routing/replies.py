@@ -19,7 +19,8 @@ _ADDRESS = re.compile(r"([^\s<>@,;:\"]{1,200})@([^\s<>@,;:\"]{1,200})")
 _NOBODY = re.compile(
     r"(?:^|[._+-])(?:no[._-]?reply|do[._-]?not[._-]?reply|donotreply|noreply|nobody|mailer[._-]?daemon"
     r"|postmaster|daemon|bounces?|listserv|majordomo|mailman|owner|devnull|dev[._-]null|auto[._-]?reply"
-    r"|autoresponder|notifications?|newsletter|unsubscribe)(?:$|[._+=-])|-(?:request|owner|bounces|admin)$",
+    r"|autoresponder|notifications?|newsletter|unsubscribe)(?:$|[._+=-])|-(?:request|owner|bounces|admin)$"
+    r"|^(?:alerts?|system|automated)$",
     re.IGNORECASE,
 )
 # headers whose mere presence says that a program or a list sent the mail
@@ -54,9 +55,17 @@ _TELLTALE = frozenset(
         "x-facebook-notify",
         "x-csa-complaints",
         "x-report-abuse-to",
+        "x-rt-loop-prevention",
+        "x-otrs-loop",
+        "x-gitlab-project",
+        "x-redmine-host",
+        "x-bugzilla-type",
+        "x-freescout-mail-type",
     ]
 )
 _PRECEDENCE = frozenset({"bulk", "list", "junk", "auto_reply", "auto-reply", "first-class-bulk"})
+
+_DENIED = frozenset({"no", "none", "false", "0"})  # values that say that the mark does not apply
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,12 @@ def _by_headers(headers: Mapping[str, str]) -> str | None:
         return "It says that it was sent automatically."
     if headers.get("precedence", "") in _PRECEDENCE:
         return "It says that it was sent in bulk."
-    found = sorted(_TELLTALE & set(headers))
+    found = sorted(
+        name
+        for name in _TELLTALE & set(headers)
+        # Amazon's relay puts its own mark on every mail, also on those that people write
+        if headers[name] not in _DENIED and not headers[name].endswith("amazonses")
+    )
     if found:
         return f"Its header {found[0]} shows a list or a program."
     if headers.get("content-type", "").startswith("multipart/report"):

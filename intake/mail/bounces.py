@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 
 from intake.mail.addresses import parse_addresses
-from intake.mail.automatic import AUTO_REPLY_SUBJECT
 from intake.mail.headers import Headers, read_headers
 from intake.mail.phrases import pattern
 from intake.mail.structure import Part, parse_message
+from intake.mail.titles import AUTO_REPLY_SUBJECT
 from intake.parsed import Bounce
 
 RECIPIENTS = 200  # of one report, and lines of one that is only text

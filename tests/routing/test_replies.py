@@ -84,3 +84,26 @@ def test_the_same_subject_is_answered_twice_at_most() -> None:
     history = [Answered(NOW, "Re: x"), Answered(NOW, "re: X")]
     assert not may_answer(history, NOW + timedelta(minutes=1), subject="Re: x")
     assert may_answer(history, NOW + timedelta(minutes=1), subject="another")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "answered"),
+    [
+        ("X-Autoreply", "no", True),
+        ("Feedback-ID", "1.eu-west-1.abc=:AmazonSES", True),
+        ("Feedback-ID", "4711:shop:news", False),
+        ("X-RT-Loop-Prevention", "desk.example.org", False),
+        ("X-Redmine-Host", "desk.example.org", False),
+    ],
+)
+def test_a_mark_counts_unless_it_denies_itself(name: str, value: str, answered: bool) -> None:
+    """A relay's stamp on a person's letter is no reason to leave it without a word."""
+    mail = {"from": "ada@example.org", "headers": [[name, value]]}
+    assert (never_answer(mail) is None) == answered
+
+
+@pytest.mark.parametrize("sender", ["alerts", "system", "automated"])
+def test_programs_that_warn_get_no_answer(sender: str) -> None:
+    """Their warnings keep their priority, but nobody reads what is sent there."""
+    assert never_answer({"from": f"{sender}@example.org"}) is not None
+    assert never_answer({"from": f"{sender}haus@example.org"}) is None
