@@ -43,6 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def page(browser: Browser, site: Site) -> Iterator[Page]:
     """A signed-in browser page on which nothing may go wrong unseen."""
     context = browser.new_context(base_url=site.url)
+    context.set_default_navigation_timeout(JOB_MILLISECONDS)
     watched = Watched(context.new_page(), site.url)
     watched.page.goto(f"/sign-in?token={site.secret}")
     yield watched.page
@@ -144,6 +145,7 @@ def test_a_table_that_teaches_nothing_is_said_at_once(page: Page, tmp_path: Path
     expect(page.get_by_role("button", name="Train it")).to_have_count(0)
 
 
+@pytest.mark.timeout(420)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone_and_keeps_contrast(
     browser: Browser, site: Site, tmp_path: Path, scheme: str
@@ -151,6 +153,7 @@ def test_it_fits_a_phone_and_keeps_contrast(
     """Nothing sticks out sideways, and text stands out from what is behind it."""
     size = {"width": 360, "height": 740}
     context = browser.new_context(base_url=site.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+    context.set_default_navigation_timeout(JOB_MILLISECONDS)
     page = context.new_page()
     page.goto(f"/sign-in?token={site.secret}")
     page.goto("/training")
