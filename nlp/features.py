@@ -16,7 +16,6 @@ from nlp.lexicon import NgramTable, pair_keys, spelling_keys, word_key
 from nlp.tokens import normal
 from nlp.vectors import WordVectors
 
-FEW_CLASSES = 32  # with more, what tells one apart is rare, and the frequent serves them all
 UNKNOWN_WORD = "<unknown>"
 
 
@@ -75,13 +74,13 @@ def word_table(
 
 def choose_ngrams(
     documents: Sequence[Sequence[str]],
-    labels: Sequence[NDArray[np.int64]],
+    labels: NDArray[np.int64] | None,
     settings: FeatureSettings,
 ) -> NgramTable:
     """Return the words, pairs and spellings worth a row, and their idf; documents are normalised.
 
-    `labels` are those of each head (N,), -1 where a document has none. Heads of few classes keep
-    what tells their classes apart; without such heads the most frequent is kept.
+    With `labels` (N,) (of few classes) those are kept that tell the classes apart; else the
+    most frequent.
     """
     if not settings.ngrams:
         return NgramTable.empty()
@@ -141,42 +140,31 @@ def _floor_of(counts: NDArray[np.integer], size: int) -> float:
 def _best(
     keys: NDArray[np.uint32],
     holders: NDArray[np.int64],
-    labels: Sequence[NDArray[np.int64]],
+    labels: NDArray[np.int64] | None,
     documents: int,
     settings: FeatureSettings,
 ) -> NgramTable:
     unique, place, frequency = np.unique(keys, return_inverse=True, return_counts=True)
     often = frequency >= settings.least
     worth = frequency.astype(np.float64)
-    few = [numbers for numbers in labels if 0 < numbers.max(initial=0) < FEW_CLASSES]
-    if few and len(few) == len(labels) and often.sum() > settings.ngrams:
-        found = [_tells_apart(place, holders, numbers, len(unique)) for numbers in few]
-        # its best place in any head's order: heads of few rows are served like the others
-        worth = -np.min([_places(np.where(often, each, -1.0)) for each in found], axis=0)
-    worth = np.where(often, worth, -np.inf)
+    if labels is not None and often.sum() > settings.ngrams and labels.max(initial=0) < 32:
+        worth = _tells_apart(place, holders, labels, len(unique))
+    worth = np.where(often, worth, -1.0)
     count = min(settings.ngrams, int(often.sum()))
     kept = np.sort(np.argsort(-worth, kind="stable")[:count])
     idf = np.log((1 + documents) / (1 + np.minimum(frequency[kept], documents))) + 1
     return NgramTable(unique[kept].astype(np.uint32), idf.astype(np.float32))
 
 
-def _places(worth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each entry's place when the worthiest come first, from 0."""
-    places = np.empty(len(worth))
-    places[np.argsort(-worth, kind="stable")] = np.arange(len(worth))
-    return places
-
-
 def _tells_apart(
     place: NDArray[np.int64], holders: NDArray[np.int64], labels: NDArray[np.int64], size: int
 ) -> NDArray[np.float64]:
     """Return each n-gram's largest chi-squared-like deviation from the classes' shares."""
-    of_row = labels[holders]
-    total = np.bincount(place[of_row >= 0], minlength=size).astype(np.float64)
+    total = np.bincount(place, minlength=size).astype(np.float64)
     worth = np.zeros(size)
-    known = labels[labels >= 0]
+    of_row = labels[holders]
     for label in range(int(labels.max()) + 1):
-        share = max(float((known == label).mean()), 1e-9)
+        share = max(float((labels == label).mean()), 1e-9)
         seen = np.bincount(place[of_row == label], minlength=size)
         expected = total * share
         worth = np.maximum(worth, (seen - expected) ** 2 / np.maximum(expected, 1e-9))

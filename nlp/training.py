@@ -73,7 +73,10 @@ def train_classifier(
         written = np.arange(len(examples))
     real = [documents[i] for i in written]
     vocabulary = choose_words(real, vectors, recipe.features)
-    ngrams = choose_ngrams(real, [n[written] for n in numbers.values()], recipe.features)
+    alone = next(iter(numbers.values()))[written] if len(heads) == 1 else None
+    if alone is not None and (alone < 0).any():
+        alone = None
+    ngrams = choose_ngrams(real, alone, recipe.features)
     torch.manual_seed(recipe.seed)
     model = _build(recipe, heads, len(vocabulary), len(ngrams.keys), vectors)
     size = model.config.word_size

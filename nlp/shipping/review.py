@@ -32,18 +32,18 @@ def shipment() -> Shipment:
     return Shipment(
         name="review",
         kind="review",
-        version="1",
+        version="2",
         heads={"sentiment": ("positive", "negative")},
         recipe=Recipe(
             items=64,
-            epochs=5,
+            epochs=6,
             balance=0.0,
             features=FeatureSettings(
                 general_words=15_000, document_words=30_000, ngrams=120_000, spelling=False
             ),
         ),
         # an hour of one core for the teacher; of every review some sentences to label
-        budget=Budget(tuning=8_000_000, most_epochs=5, labelling=4_000_000, most_variants=4),
+        budget=Budget(tuning=8_000_000, most_epochs=5, labelling=10_000_000, most_variants=7),
         licence=(
             "imdb, sst2 and reviews_multidomain: licence not stated at the source (amber); "
             "sentences_3domain: CC BY 4.0"
