@@ -171,6 +171,7 @@ CALLS: dict[str, Callable[[Ledger, Viewer, Document, str], object]] = {
     "models.get": lambda ledger, viewer, *_: ledger.models.get("m", "1", viewer),
     "models.usable": lambda ledger, viewer, *_: ledger.models.usable(viewer),
     "models.is_free": lambda ledger, viewer, *_: ledger.models.is_free("m", viewer),
+    "models.delete": lambda ledger, viewer, *_: ledger.models.delete("m", "1", viewer),
     "models.promote": lambda ledger, viewer, *_: ledger.models.promote("m", "2", viewer),
     "models.rollback": lambda ledger, viewer, *_: ledger.models.rollback("m", viewer),
 }
@@ -349,4 +350,5 @@ def _everything(ledger: Ledger, viewer: Viewer) -> list[object]:
     seen += [*ledger.mailboxes.sightings(viewer), ledger.mailboxes.secret(SECRET, viewer)]
     for job in ledger.jobs.list(viewer).items:
         seen += [ledger.jobs.get(job.id, viewer), *ledger.alerts.list(viewer, job_id=job.id).items]
+    seen += ledger.models.trained(viewer)
     return [*seen, ledger.documents.counts(viewer), ledger.models.history("m")]
