@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from nlp.augmentation import variants
 from nlp.examples import Examples, truth
-from nlp.panel import LinearTeacher, Panel, Seat, is_short, log_softmax
+from nlp.panel import LinearTeacher, Panel, Seat, is_short, log_softmax, token_counts
 from nlp.vectors import WordVectors
 
 Floats = NDArray[np.float32]
@@ -74,7 +74,7 @@ def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Pl
     but each should be seen. A `teacher` asked for by name is given even past the budget, at its
     least.
     """
-    tokens = np.maximum(3, np.asarray(characters) / 4.5 + 2)
+    tokens = np.maximum(3, token_counts(characters))
     once = float(np.minimum(tokens, WINDOW).sum())
     windows = max(1, min(4, int(budget.reading // max(1.0, once))))
     copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
@@ -245,7 +245,7 @@ class _School:
 
         # of long texts it says nothing: dear to ask, and it has seen their labels
         on_rows = np.full((len(texts), self.classes), np.nan, dtype=np.float32)
-        own = learned[[len(texts[i]) / 4.5 + 2 <= WINDOW for i in learned]]
+        own = learned[token_counts([len(texts[i]) for i in learned]) <= WINDOW]
         on_rows[own] = scores([texts[i] for i in own])
         which = "the encoder" if rows is None else "a larger one"
         name = f"{which} tuned for {options['epochs']} epochs"

@@ -5,7 +5,7 @@ Shapes: G documents of a batch, L labels of all heads together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nlp import measures
-from nlp.batch import make_batch
+from nlp.batch import TextBatch, make_batch
 from nlp.lexicon import Lexicon
 from nlp.models.text_classifier import Scores, TextClassifier
 from sequence.buckets import bucketed
@@ -132,14 +132,11 @@ def predict(
     steps: int = 16_384,
 ) -> Scores:
     """Return both branches' class scores of every document, in order, on the CPU."""
-    device = next(model.parameters()).device
-    lengths = np.array([len(document) for document in documents], dtype=np.int64)
-    sequence, ngrams = torch.zeros(len(lengths), model.labels), None
+    sequence, ngrams = torch.zeros(len(documents), model.labels), None
     if model.ngram_table is not None:
-        ngrams = torch.zeros(len(lengths), model.labels)
-    for rows in bucketed(lengths, items=items, steps=steps):
-        batch = make_batch([documents[i] for i in rows], lexicon, part_length=part_length)
-        scores, _ = model.scores_and_states(batch.to(device), keep=2 * steps)
+        ngrams = torch.zeros(len(documents), model.labels)
+    for rows, batch in _batches(model, lexicon, documents, part_length, items, steps):
+        scores, _ = model.scores_and_states(batch, keep=2 * steps)
         index = torch.from_numpy(rows)
         if scores.sequence is not None:
             sequence[index] = scores.sequence.float().cpu()
@@ -159,14 +156,11 @@ def embed(
     steps: int = 16_384,
 ) -> tuple[Scores, Tensor | None]:
     """Return what `predict` does and each document's pooled vector (N, P), in order, on the CPU."""
-    device = next(model.parameters()).device
-    lengths = np.array([len(document) for document in documents], dtype=np.int64)
     scored: list[Scores] = []
     pooled: list[Tensor] = []
     order: list[NDArray[np.int64]] = []
-    for rows in bucketed(lengths, items=items, steps=steps):
-        batch = make_batch([documents[i] for i in rows], lexicon, part_length=part_length)
-        scores, own = model.scores_and_pooled(batch.to(device))
+    for rows, batch in _batches(model, lexicon, documents, part_length, items, steps):
+        scores, own = model.scores_and_pooled(batch)
         order.append(rows)
         scored.append(scores)
         if own is not None:
@@ -179,3 +173,19 @@ def embed(
 
     branches = Scores(*(sorted_back(branch) for branch in zip(*scored, strict=True)))
     return branches, sorted_back(pooled)
+
+
+def _batches(
+    model: TextClassifier,
+    lexicon: Lexicon,
+    documents: Types,
+    part_length: int,
+    items: int,
+    steps: int,
+) -> Iterator[tuple[NDArray[np.int64], TextBatch]]:
+    """Yield batches of documents of like length, where the model is, and which rows they are."""
+    device = next(model.parameters()).device
+    lengths = np.array([len(document) for document in documents], dtype=np.int64)
+    for rows in bucketed(lengths, items=items, steps=steps):
+        batch = make_batch([documents[i] for i in rows], lexicon, part_length=part_length)
+        yield rows, batch.to(device)

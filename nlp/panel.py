@@ -139,9 +139,14 @@ def blend(opinions: Sequence[Floats], shares: Sequence[float]) -> Floats:
         return np.log(np.maximum(mixed / heard_N1, 1e-9)).astype(np.float32)
 
 
+def token_counts(characters: Sequence[int]) -> NDArray[np.float64]:
+    """Return about how many tokens texts of so many characters have, the two marks included."""
+    return np.asarray(characters, dtype=np.float64) / 4.5 + 2
+
+
 def is_short(texts: Sequence[str]) -> NDArray[np.bool_]:
     """Say of each text whether it has at most about `SHORT` tokens."""
-    return np.array([len(text) / 4.5 + 2 <= SHORT for text in texts], dtype=bool)
+    return np.asarray(token_counts([len(text) for text in texts]) <= SHORT)
 
 
 @dataclass(frozen=True)
