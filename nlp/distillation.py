@@ -13,7 +13,7 @@ Shapes: N texts, L labels of a head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -46,6 +46,7 @@ class Budget:
     labelling: int = 1_000_000  # of variants
     most_variants: int = 8  # of one text
     reading: int = 4_000_000  # of a frozen encoder
+    larger: int = 4_000_000  # of variants that a larger encoder labels, too, where there is one
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def teach(
     dev: Examples,
     heads: Mapping[str, Sequence[str]],
     *,
+    only: Collection[str] | None = None,
     teacher: str = "auto",
     vectors: WordVectors | None = None,
     budget: Budget | None = None,
@@ -119,6 +121,7 @@ def teach(
 ) -> Lesson:
     """Return the examples with a teacher's opinion, and variants with nothing else.
 
+    `only` names the heads that are taught; the others learn from their labels alone.
     `teacher` is "auto" (what the budget allows, where the extra `train` is installed), "tuned",
     "frozen", "linear" or "none". Every head is taught from its own labelled rows; `dev` only
     weighs the teachers. `encoder` is a folder with another sentence encoder; `short_encoder` is
@@ -135,6 +138,9 @@ def teach(
         texts, numbers, rows = _known(examples, head, names)
         if len(np.unique(numbers)) < 2:
             continue
+        if only is not None and head not in only:
+            ways.append(f"{head}: from the labels alone")
+            continue
         chosen = plan([len(text) for text in texts], budget or Budget(), teacher)
         seen = np.unique(numbers)  # a label nobody gave gets no column in the teachers
         asked, truth_there, _ = _known(dev, head, [names[i] for i in seen])
@@ -143,7 +149,8 @@ def teach(
         made = variants(texts, chosen.copies, vectors=vectors, seed=seed) if chosen.copies else []
         taught[head] = np.full((len(examples), len(names)), np.nan, dtype=np.float32)
         taught[head][rows] = _widened(school.opinion(), seen, len(names))
-        extra.append((head, made, _widened(school.label(made), seen, len(names))))
+        spared = school.spared(made, (budget or Budget()).larger)
+        extra.append((head, made, _widened(school.label(made, spared), seen, len(names))))
         also = f"; also on {len(made):,} made-up texts" if made else ""
         ways.append(f"{head}: {school.panel.way}{also}")
     return Lesson(_joined(examples, taught, extra, heads), "; ".join(ways))
@@ -262,12 +269,28 @@ class _School:
         """Return the panel's distribution for each training row."""
         return self.panel.on_rows(self.texts)
 
-    def label(self, made: list[str]) -> Floats:
+    def spared(self, made: Sequence[str], tokens: int) -> NDArray[np.bool_]:
+        """Say of which texts the larger encoder is not asked, for it may read only so many tokens.
+
+        Variants of short texts come first, for it learned from such; then one of every long
+        text's sentences after the other.
+        """
+        rows = np.arange(len(made))
+        of_row = rows // max(1, self.plan.copies)
+        turn = rows % max(1, self.plan.copies)
+        order = np.lexsort((turn, ~is_short(self.texts)[of_row])) if len(made) else rows
+        cost = np.where(is_short(made), token_counts([len(text) for text in made]), 0.0)
+        spared = np.zeros(len(made), dtype=np.bool_)
+        spared[order] = np.cumsum(cost[order]) > tokens
+        return spared
+
+    def label(self, made: list[str], spared: NDArray[np.bool_]) -> Floats:
         """Return the panel's distribution for texts that have no label."""
         blocks = [np.zeros((0, self.classes), dtype=np.float32)]
         for start in range(0, len(made), _BLOCK):
             self.said("teacher labels", start, len(made))
-            blocks.append(self.panel.distribution(made[start : start + _BLOCK]))
+            block = slice(start, start + _BLOCK)
+            blocks.append(self.panel.distribution(made[block], spared[block]))
         return np.concatenate(blocks)
 
 

@@ -76,13 +76,14 @@ class ClassifierTask:
         """Return the mean cross-entropy over heads, of the whole and of each branch alone.
 
         A branch that is only ever trained through the sum stops learning as soon as the other
-        explains the training rows, and knows less of new ones.
+        explains the training rows, and knows less of new ones. One that is kept as it is knows
+        the training rows by heart: the other then learns alone.
         """
         documents = [self.train[i] for i in batch]
         inputs = make_batch(documents, self.lexicon, part_length=self.settings.part_length)
         scores = self.model(inputs.to(self.device))
         targets_GL = self.targets[torch.from_numpy(batch)].to(self.device)
-        loss = self._cross_entropy(scores.total, targets_GL)
+        loss = self._cross_entropy(scores.total, targets_GL)  # of the branches that learn
         if scores.sequence is not None and scores.ngrams is not None and self.settings.branches:
             alone = self._cross_entropy(scores.sequence, targets_GL)
             loss = loss + self.settings.branches * (

@@ -15,74 +15,60 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp.separator import STRENGTHS, NgramFeatures, separate
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
 
 LEAST_SHARE = 0.05  # a teacher heard less than this is not worth asking
 LEAST_DEV = 40  # rows that teachers can be weighed on
 SHORT = 60  # tokens, about; a sentence or two
+_LONG = 400  # characters on average; longer texts have words enough without spellings
 BAND_DEV = 200  # rows of either length, for weighing them apart
 
 
 class LinearTeacher:
-    """TF-IDF of words, pairs and spellings under one linear separator a class.
+    """TF-IDF of words, pairs and perhaps spellings under one linear separator a class.
 
     `out_of_fold` (N, C) are log-probabilities of the training rows, each by a model that never saw
-    it. Margins become probabilities by a temperature fitted on those.
+    it. Whether spellings help, how strongly rows pull, and the temperature that makes margins
+    probabilities are chosen on those.
     """
 
     def __init__(
         self, texts: Sequence[str], numbers: Ints, *, folds: int = 3, seed: int = 0
     ) -> None:
         self.classes = int(numbers.max()) + 1
-        inputs = self._fit_features(texts)
         fold_of = assign_folds(numbers, folds, seed)
-        margins = np.zeros((len(numbers), self.classes), dtype=np.float32)
-        for fold in range(folds):
-            seen, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            separator = self._separator(inputs[seen], numbers[seen])
-            margins[held] = self._margins(separator, inputs[held])
+        best = -1.0
+        long = np.mean([len(text) for text in texts]) >= _LONG
+        for spelling in (False,) if long else (True, False):
+            features = NgramFeatures(texts, self.classes, spelling=spelling)
+            inputs = features(texts)
+            for strength in STRENGTHS:
+                margins = self._unseen_margins(inputs, numbers, fold_of, strength)
+                right = float((margins.argmax(1) == numbers).mean())
+                if right > best:
+                    best, chosen = right, (features, inputs, strength, margins)
+        self.features, inputs, strength, margins = chosen
         self.temperature = temperature(margins, numbers)
         self.out_of_fold = log_softmax(margins / self.temperature)
-        self.separator = self._separator(inputs, numbers)
+        self.weights_FC = separate(inputs, numbers, self.classes, strength=strength)
 
-    def _fit_features(self, texts: Sequence[str]) -> Any:
-        from scipy.sparse import hstack
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        common: dict[str, Any] = {
-            "sublinear_tf": True,
-            "min_df": 2 if len(texts) > 1000 else 1,
-            "dtype": np.float32,
-        }
-        # punctuation counts too: a question mark says much
-        by_word = {"token_pattern": r"\w+|[^\w\s]", "ngram_range": (1, 2)}
-        by_letter = {"analyzer": "char_wb", "ngram_range": (3, 5)}
-        self.features = [TfidfVectorizer(max_features=200_000, **common, **by_word)]
-        if np.mean([len(text) for text in texts]) < 400:  # long texts have words enough
-            self.features.append(TfidfVectorizer(max_features=100_000, **common, **by_letter))
-        return hstack([feature.fit_transform(texts) for feature in self.features]).tocsr()
-
-    def _separator(self, inputs: Any, numbers: Ints) -> Any:
-        from sklearn.svm import LinearSVC
-
-        return LinearSVC(C=0.5, random_state=0).fit(inputs, numbers)
-
-    def _margins(self, separator: Any, inputs: Any) -> Floats:
-        """Return the margin of every class; one that the separator never saw is far below."""
-        found = separator.decision_function(inputs)
-        if found.ndim == 1:  # two classes have one separator
-            found = np.stack([-found, found], axis=1) / 2
-        margins = np.full((found.shape[0], self.classes), found.min() - 1, dtype=np.float32)
-        margins[:, separator.classes_] = found
+    def _unseen_margins(
+        self, inputs: Any, numbers: Ints, fold_of: NDArray[np.int64], strength: float
+    ) -> Floats:
+        """Return every row's margins by a separator fitted on the other folds."""
+        margins = np.zeros((len(numbers), self.classes), dtype=np.float32)
+        for fold in np.unique(fold_of):
+            seen, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+            weights_FC = separate(inputs[seen], numbers[seen], self.classes, strength=strength)
+            margins[held] = inputs[held] @ weights_FC
         return margins
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """Return log-probabilities (N, C)."""
-        from scipy.sparse import hstack
-
-        inputs = hstack([feature.transform(texts) for feature in self.features]).tocsr()
-        return log_softmax(self._margins(self.separator, inputs) / self.temperature)
+        return log_softmax(self.features(texts) @ self.weights_FC / self.temperature)
 
 
 def assign_folds(numbers: Ints, folds: int, seed: int) -> NDArray[np.int64]:
@@ -208,9 +194,22 @@ class Panel:
         """Return what the panel says of its training rows, whose texts these are: (N, C)."""
         return self._distribution(texts, lambda seat, rows: seat.on_rows[rows])
 
-    def distribution(self, texts: Sequence[str]) -> Floats:
-        """Return what the panel says of other texts: probabilities (N, C)."""
-        return self._distribution(texts, lambda seat, rows: seat.scores([texts[i] for i in rows]))
+    def distribution(self, texts: Sequence[str], spared: NDArray[np.bool_] | None = None) -> Floats:
+        """Return what the panel says of other texts: probabilities (N, C).
+
+        Who is heard on short texts only is dear, and not asked of those that are `spared`.
+        """
+
+        def opinion(seat: Seat, rows: NDArray[np.int64]) -> Floats:
+            asked = np.ones(len(rows), dtype=np.bool_)
+            if seat.short_only and spared is not None:
+                asked = ~spared[rows]
+            found = np.full((len(rows), seat.on_rows.shape[1]), np.nan, dtype=np.float32)
+            if asked.any():
+                found[asked] = seat.scores([texts[i] for i in rows[asked]])
+            return found
+
+        return self._distribution(texts, opinion)
 
     def _distribution(
         self, texts: Sequence[str], opinion: Callable[[Seat, NDArray[np.int64]], Floats]

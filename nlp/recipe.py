@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nlp.features import FeatureSettings
@@ -18,7 +18,8 @@ class Recipe:
     num_layers: int = 1
     poolings: tuple[str, ...] = ("attention", "max")
     dropout: float = 0.4
-    features: FeatureSettings = field(default_factory=FeatureSettings)
+    features: FeatureSettings | None = None  # None: by the length of the texts
+    solved: bool | None = None  # n-gram branch solved before training; None: for long texts
     epochs: int | None = None  # None: by the amount of text
     patience: int = 5
     items: int = 32

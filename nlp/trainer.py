@@ -65,7 +65,8 @@ class Job:
         for name in ("file", "models_dir", "dev", "vectors"):
             known[name] = Path(known[name]) if known[name] is not None else None
         recipe = dict(known["recipe"])
-        recipe["features"] = FeatureSettings(**recipe["features"])
+        if recipe["features"] is not None:
+            recipe["features"] = FeatureSettings(**recipe["features"])
         recipe["poolings"] = tuple(recipe["poolings"])
         known["recipe"] = Recipe(**recipe)
         return cls(**known)

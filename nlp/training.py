@@ -6,7 +6,7 @@ scaled and thresholds set on dev. Nothing here reads files or knows commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nlp import ngram_branch
 from nlp.calibration import (
     OUT_OF_SCOPE,
     Calibration,
@@ -24,7 +25,14 @@ from nlp.calibration import (
 )
 from nlp.classifier import Classifier, apply, blend, in_scope, signs_of
 from nlp.examples import Examples, class_weights, label_names, targets, truth
-from nlp.features import choose_ngrams, choose_words, normalised, word_table
+from nlp.features import (
+    choose_ngrams,
+    choose_words,
+    is_long,
+    normalised,
+    settings_for,
+    word_table,
+)
 from nlp.fitting import ClassifierTask, FittingSettings, Goal
 from nlp.lexicon import Lexicon
 from nlp.models.text_classifier import Scores, TextClassifier
@@ -72,11 +80,12 @@ def train_classifier(
     if not len(written):  # nothing but texts that a teacher read
         written = np.arange(len(examples))
     real = [documents[i] for i in written]
-    vocabulary = choose_words(real, vectors, recipe.features)
+    features = recipe.features or settings_for(real)
+    vocabulary = choose_words(real, vectors, features)
     alone = next(iter(numbers.values()))[written] if len(heads) == 1 else None
     if alone is not None and (alone < 0).any():
         alone = None
-    ngrams = choose_ngrams(real, alone, recipe.features)
+    ngrams = choose_ngrams(real, alone, features)
     torch.manual_seed(recipe.seed)
     model = _build(recipe, heads, len(vocabulary), len(ngrams.keys), vectors)
     size = model.config.word_size
@@ -85,7 +94,7 @@ def train_classifier(
         model.word_vectors.weight.copy_(table)
     model.to(device)
     goals = _goals(examples, dev, heads, recipe)
-    lexicon = Lexicon(vocabulary, ngrams, spelling=recipe.features.spelling, limit=10**9)
+    lexicon = Lexicon(vocabulary, ngrams, spelling=features.spelling, limit=10**9)
     task = ClassifierTask(
         model,
         lexicon,
@@ -94,6 +103,8 @@ def train_classifier(
         goals,
         FittingSettings(items=recipe.items, part_length=recipe.part_length),
     )
+    if _is_solved(recipe, model.config, real):
+        _solve_ngrams(task, numbers, written)
     total = sum(len(document) for document in documents)
     settings = TrainingSettings(
         epochs=recipe.epochs_for(len(documents), total),
@@ -111,7 +122,7 @@ def train_classifier(
         ngrams,
         heads,
         {head: Calibration() for head in heads},
-        spelling=recipe.features.spelling,
+        spelling=features.spelling,
         part_length=recipe.part_length,
     )
     scores = classifier.scores(dev.texts)
@@ -153,6 +164,28 @@ def _build(
             dropout=recipe.dropout,
         )
     )
+
+
+def _is_solved(
+    recipe: Recipe, config: TextClassifier.Config, documents: Sequence[Sequence[str]]
+) -> bool:
+    """Say whether the n-gram branch is solved before the network trains."""
+    if not config.ngrams or config.ngram_size or not ngram_branch.solvable():
+        return False
+    return is_long(documents) if recipe.solved is None else recipe.solved
+
+
+def _solve_ngrams(
+    task: ClassifierTask, numbers: dict[str, NDArray[np.int64]], written: NDArray[np.int64]
+) -> None:
+    """Give the model's n-grams the scores that suit the labels of what people wrote."""
+    train = ngram_branch.ngram_matrix([task.train[i] for i in written], task.lexicon)
+    dev = ngram_branch.ngram_matrix(task.dev, task.lexicon)
+    solved = [
+        ngram_branch.solve(train, numbers[head][written], dev, goal.truth, goal.targets.shape[1])
+        for head, goal in task.goals.items()
+    ]
+    task.model.keep_ngrams(torch.from_numpy(np.concatenate(solved, axis=1)))
 
 
 def _goals(

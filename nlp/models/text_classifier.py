@@ -128,6 +128,22 @@ class TextClassifier(nn.Module):
         ]
         return torch.cat(pooled, dim=1)
 
+    def keep_ngrams(self, scores_FL: Tensor) -> None:
+        """Give every n-gram its class scores, once and for all: training leaves them as they are.
+
+        Only for a branch that scores straight from its table (`ngram_size` 0).
+        """
+        if self.ngram_table is None or self.ngram_head is not None:
+            raise ValueError("this model's n-grams have no scores of their own")
+        with torch.no_grad():
+            self.ngram_table.weight.copy_(scores_FL)
+        self.ngram_table.weight.requires_grad_(False)
+
+    @property
+    def keeps_ngrams(self) -> bool:
+        """Whether training leaves the n-gram branch as it is."""
+        return self.ngram_table is not None and not self.ngram_table.weight.requires_grad
+
     def ngram_scores(self, batch: TextBatch) -> Tensor | None:
         """Return the n-gram branch's class scores (G, L)."""
         if self.ngram_table is None:
@@ -143,8 +159,8 @@ class TextClassifier(nn.Module):
         return bags if self.ngram_head is None else self.ngram_head(self.dropout(bags))
 
     def forward(self, batch: TextBatch) -> Scores:
-        """Return the class scores of both branches."""
-        ngrams = self.ngram_scores(batch)
+        """Return the class scores of both branches; in training, of those that learn."""
+        ngrams = None if self.training and self.keeps_ngrams else self.ngram_scores(batch)
         if self.head is None:
             return Scores(None, ngrams)
         pooled_GP = self.pool(self.states(batch), batch.parts_G)
@@ -212,6 +228,8 @@ class TextClassifier(nn.Module):
         tables = {"word_vectors.weight": 0.5, "ngram_table.weight": ngram_rate}
         groups: list[dict[str, Any]] = [{"params": []}]
         for name, parameter in self.named_parameters():
+            if not parameter.requires_grad:
+                continue
             if name in tables:
                 rate = settings.learning_rate * tables[name]
                 sparse = parameter.numel() > _LARGE

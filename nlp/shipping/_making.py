@@ -35,6 +35,7 @@ class Shipment:
     about: str  # Markdown: what it is for, what it is bad at
     heads: Mapping[str, tuple[str, ...]] | None = None  # None: as the data has them
     budget: Budget | None = None
+    taught: tuple[str, ...] | None = None  # heads that have teachers; None: all
 
 
 def ship(
@@ -58,6 +59,7 @@ def ship(
         examples,
         chosen_on,
         heads,
+        only=shipment.taught,
         teacher=recipe.teacher,
         vectors=found,
         budget=shipment.budget,

@@ -111,7 +111,7 @@ def shipment() -> Shipment:
     return Shipment(
         name="email",
         kind="email",
-        version="1",
+        version="2",
         heads={
             "spam": ("spam", "ham"),
             "wants_answer": ("yes", "no"),
@@ -123,8 +123,12 @@ def shipment() -> Shipment:
         recipe=Recipe(
             epochs=6,
             balance=0.2,
-            features=FeatureSettings(general_words=20_000, document_words=25_000, ngrams=60_000),
+            features=FeatureSettings(
+                general_words=20_000, document_words=25_000, ngrams=120_000, spelling=False
+            ),
+            solved=True,
         ),
+        taught=("wants_answer",),
         licence=(
             "mailinglists: PDDL 1.0 / CC0 as packaged; email_request: Apache 2.0; bitext_support: "
             "CDLA-Sharing 1.0; banking77 and sentences_3domain: CC BY 4.0; clinc150: CC BY 3.0; "

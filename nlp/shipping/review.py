@@ -32,7 +32,7 @@ def shipment() -> Shipment:
     return Shipment(
         name="review",
         kind="review",
-        version="2",
+        version="3",
         heads={"sentiment": ("positive", "negative")},
         recipe=Recipe(
             items=64,

@@ -10,9 +10,19 @@ import pytest
 pytest.importorskip("sklearn", reason="needs the extra train")
 
 from nlp.augmentation import neighbours, variants
-from nlp.distillation import Budget, plan, teach
+from nlp.distillation import Budget, Plan, _School, plan, teach
 from nlp.examples import Examples
-from nlp.panel import LinearTeacher, Panel, Seat, blend, is_short, log_softmax, temperature, weigh
+from nlp.panel import (
+    LinearTeacher,
+    Panel,
+    Seat,
+    blend,
+    is_short,
+    log_softmax,
+    temperature,
+    token_counts,
+    weigh,
+)
 from nlp.vectors import WordVectors
 
 KIND = ["the {} came quickly and works well", "very happy with this {}", "a {} I can recommend"]
@@ -50,6 +60,16 @@ def test_a_head_is_taught_from_its_own_rows_only(examples: Examples) -> None:
 
     assert not np.isnan(department[:30]).any()
     assert np.isnan(department[30:]).all()
+
+
+def test_a_head_may_be_left_to_its_labels(examples: Examples) -> None:
+    """Where a teacher makes a head worse, only the others are taught; the card says which."""
+    lesson = teach(examples, examples, HEADS, teacher="linear", only=("side",))
+
+    assert np.isnan(lesson.examples.taught["department"]).all()
+    assert not np.isnan(lesson.examples.taught["side"]).any()
+    assert lesson.examples.labels == examples.labels
+    assert "department: from the labels alone" in lesson.way
 
 
 def test_no_teacher_leaves_the_examples_alone(examples: Examples) -> None:
@@ -157,6 +177,36 @@ def test_teachers_are_weighed_apart_on_short_and_on_longer_texts() -> None:
     assert is_short(asked_of_short_only).all()
     assert (found.argmax(1) == truth)[short[:, 0]].all()
     assert (found.argmax(1) == chance)[~short[:, 0]].all()
+
+
+def test_a_dear_teacher_is_spared() -> None:
+    """What it may read goes to variants of short texts first, then to one of each long one."""
+    texts = ["a long text " * 60, "short"]
+    school = _School(Plan(way="linear", copies=2), 2, None, None, None, 0, None)
+    school.texts = texts
+    made = ["first piece", "second piece", "shorts", "shor"]
+    costs = [float(cost) for cost in token_counts([len(text) for text in made])]
+
+    assert school.spared(made, 0).all()
+    assert school.spared(made, int(sum(costs[2:])) + 1).tolist() == [True, True, False, False]
+    three = int(sum(costs[2:]) + costs[0]) + 1
+    assert school.spared(made, three).tolist() == [False, True, False, False]
+
+    asked: list[str] = []
+
+    def dear(some: list[str]) -> np.ndarray:
+        asked.extend(some)
+        return np.log(np.full((len(some), 2), 0.5, dtype=np.float32))
+
+    panel = school.panel
+    opinion = np.log(np.full((4, 2), 0.5, dtype=np.float32))
+    panel.seats = [
+        Seat("cheap", lambda some: opinion[: len(some)], opinion),
+        Seat("dear", dear, opinion, short_only=True),
+    ]
+    panel.weigh([], np.zeros(0, dtype=np.int64))
+    panel.distribution(made, np.array([False, True, False, False]))
+    assert asked == ["first piece", "shorts", "shor"]
 
 
 def test_who_says_nothing_is_left_out() -> None:
