@@ -62,7 +62,7 @@ def make_batch(
     )
     owners = np.repeat(np.arange(len(documents)), lengths)
     words_CT, parts_G = _parts(lexicon.word_ids[types], lengths, part_length)
-    grams = _ngrams(types, owners, len(documents), lexicon)
+    grams = _ngrams(types, owners, lengths, lexicon)
     return TextBatch(words_CT, torch.from_numpy(parts_G), lengths=lengths, **grams)
 
 
@@ -84,12 +84,16 @@ def _parts(
 
 
 def _ngrams(
-    types: NDArray[np.int64], owners: NDArray[np.int64], documents: int, lexicon: Lexicon
+    types: NDArray[np.int64],
+    owners: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    lexicon: Lexicon,
 ) -> dict[str, Any]:
     """Return rows, weights and offsets of the bags, and where each n-gram stands.
 
     A word counts once a document, however often it stands there (with its spelling), and so
-    does a pair. Weights are idf, each document's scaled to length 1.
+    does a pair. Weights are idf, each document's scaled to length 1, or to what
+    the table gives to texts of so many words.
     """
     known = len(lexicon.types) + 1
     unique, distinct = np.unique(owners * known + types, return_inverse=True)
@@ -102,9 +106,10 @@ def _ngrams(
     rows = np.concatenate([rows_w, rows_p])[order]
     source_w = np.repeat(np.arange(len(unique)), counts)
     idf = lexicon.ngrams.idf[rows] if len(rows) else np.zeros(0, np.float32)
-    norm = np.sqrt(np.bincount(owner, idf * idf, minlength=documents))
-    weights = (idf / np.maximum(norm, 1e-6)[owner]).astype(np.float32)
-    counted = np.bincount(owner, minlength=documents)
+    norm = np.sqrt(np.bincount(owner, idf * idf, minlength=len(lengths)))
+    scale = lexicon.ngrams.weight_of(lengths) / np.maximum(norm, 1e-6)
+    weights = (idf * scale[owner]).astype(np.float32)
+    counted = np.bincount(owner, minlength=len(lengths))
     return {
         "rows_F": torch.from_numpy(rows),
         "weights_F": torch.from_numpy(weights),

@@ -6,7 +6,7 @@ Shapes: N texts, L labels of a head (with out of scope as one more where the hea
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +64,10 @@ class Classifier:
         self.columns = {
             head: slice(int(sizes[i]), int(sizes[i + 1])) for i, head in enumerate(self.heads)
         }
+
+    def grow(self, growth: float) -> None:
+        """Let n-grams gain weight with this power of a text's words."""
+        self.ngrams = self.lexicon.ngrams = replace(self.ngrams, growth=growth)
 
     def scores(self, texts: Sequence[str]) -> Scores:
         """Return both branches' class scores of every text."""
@@ -124,6 +128,7 @@ class Classifier:
             "heads": {head: list(labels) for head, labels in self.heads.items()},
             "calibration": {head: c.to_json() for head, c in self.calibration.items()},
             "spelling": self.spelling,
+            "ngram_growth": self.ngrams.growth,
             "part_length": self.part_length,
             "network": self.model.config.to_json(),
         }
@@ -156,7 +161,7 @@ def load_classifier(source: Path | Artifact, *, device: str | torch.device = "cp
     return Classifier(
         model,
         vocabulary,
-        NgramTable(keys, idf),
+        NgramTable(keys, idf, config.get("ngram_growth", 0.0)),
         {head: tuple(labels) for head, labels in config["heads"].items()},
         {head: Calibration.from_json(c) for head, c in config["calibration"].items()},
         config,

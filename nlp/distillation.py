@@ -45,6 +45,7 @@ class Budget:
     least_epochs: int = 3  # less is not worth it: then the encoder stays frozen
     labelling: int = 1_000_000  # of variants
     most_variants: int = 8  # of one text
+    made: int = 20_000  # few texts get more variants each: so many of all, if labelling allows it
     reading: int = 4_000_000  # of a frozen encoder
     larger: int = 4_000_000  # of variants that a larger encoder labels, too, where there is one
 
@@ -79,7 +80,7 @@ def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Pl
     once = float(np.minimum(tokens, WINDOW).sum())
     windows = max(1, min(4, int(budget.reading // max(1.0, once))))
     copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
-    copies = min(budget.most_variants, copies)
+    copies = min(max(budget.most_variants, budget.made // len(tokens)), copies)
     epochs, share = _tuning(tokens, once, budget)
     if teacher == "tuned" or (teacher == "auto" and epochs):
         epochs = epochs or budget.least_epochs

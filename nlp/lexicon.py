@@ -18,6 +18,7 @@ from nlp.tokens import normal
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint32]
 
+_SENTENCE, _PAGE = 32, 512  # words; past a page n-grams gain no more
 UNKNOWN = 0  # the word id of what the vocabulary does not hold
 _MULTIPLIER = np.uint32(0x9E3779B1)  # 2^32 / golden ratio: Fibonacci hashing (Knuth 6.4)
 
@@ -55,6 +56,15 @@ class NgramTable:
 
     keys: Keys
     idf: NDArray[np.float32]
+    growth: float = 0.0  # the power of a text's words that its n-grams gain weight with
+
+    def weight_of(self, lengths: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Return what the n-grams of texts of so many words weigh together; 1 for a sentence.
+
+        N-grams say much of a page and little of a sentence, where the order of words says more.
+        """
+        sentences = np.clip(lengths, 1, _PAGE) / _SENTENCE
+        return np.asarray(sentences**self.growth, dtype=np.float32)
 
     def rows(self, keys: Keys) -> NDArray[np.int32]:
         """Return the row of each key, -1 where it is not known."""

@@ -7,7 +7,7 @@ scaled and thresholds set on dev. Nothing here reads files or knows commands.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,14 @@ from nlp.features import (
 from nlp.fitting import ClassifierTask, FittingSettings, Goal
 from nlp.lexicon import Lexicon
 from nlp.models.text_classifier import Scores, TextClassifier
+from nlp.panel import log_softmax
 from nlp.recipe import Recipe
 from nlp.tokens import words
 from nlp.vectors import WordVectors
 from sequence.encoder import EncoderConfig
 from sequence.training import History, Progress, TrainingSettings, train
 
+GROWTHS = (0.0, 0.5, 1.0)  # how much more n-grams may say of long texts: powers of their words
 DIRECT = 64  # up to so many labels an n-gram scores them itself; beyond, it has a vector
 
 
@@ -127,7 +129,8 @@ def train_classifier(
     )
     scores = classifier.scores(dev.texts)
     dev_truth = {head: goal.truth for head, goal in goals.items()}
-    calibrate(classifier, scores, dev_truth, recipe)
+    lengths = np.array([len(document) for document in task.dev], dtype=np.int64)
+    scores = calibrate(classifier, scores, lengths, dev_truth, recipe)
     return Trained(classifier, history, scores, dev_truth)
 
 
@@ -205,19 +208,45 @@ def _goals(
 def calibrate(
     classifier: Classifier,
     scores: Scores,
+    lengths: NDArray[np.int64],
     dev_truth: dict[str, NDArray[np.int64]],
     recipe: Recipe,
-) -> None:
-    """Fit every head's scales, threshold of doubt and rule for out of scope, on dev."""
-    for head, labels in classifier.heads.items():
-        known = np.flatnonzero(dev_truth[head] >= 0)
-        classifier.calibration[head] = _calibration(
-            Scores(*(None if branch is None else branch[known] for branch in scores)),
-            classifier.columns[head],
-            labels,
-            dev_truth[head][known],
-            recipe,
-        )
+) -> Scores:
+    """Fit on dev how branches are weighed, every head's threshold of doubt and rule for scope.
+
+    `lengths` are dev's words. Returns dev's scores with n-grams weighed by them.
+    """
+    best = -np.inf
+    for growth in GROWTHS if scores.sequence is not None and scores.ngrams is not None else (0.0,):
+        weight = replace(classifier.ngrams, growth=growth).weight_of(lengths)
+        grown = _times(scores, weight)
+        fitted, worth = {}, []
+        for head, labels in classifier.heads.items():
+            known = np.flatnonzero(dev_truth[head] >= 0)
+            own = Scores(*(None if branch is None else branch[known] for branch in grown))
+            numbers, columns = dev_truth[head][known], classifier.columns[head]
+            fitted[head] = _calibration(own, columns, labels, numbers, recipe)
+            if len(known):
+                worth.append(_worth(blend(own, columns, fitted[head]), numbers))
+        if best < float(np.mean(worth or [0.0])):
+            best = float(np.mean(worth or [0.0]))
+            classifier.grow(growth)
+            classifier.calibration.update(fitted)
+            chosen = grown
+    return chosen
+
+
+def _times(scores: Scores, weight: NDArray[np.float32]) -> Scores:
+    """Return scores with those of n-grams weighed."""
+    if scores.ngrams is None:
+        return scores
+    return Scores(scores.sequence, scores.ngrams * torch.from_numpy(weight).unsqueeze(1))
+
+
+def _worth(blended: NDArray[np.float32], numbers: NDArray[np.int64]) -> float:
+    """Return what early stopping goes by, too: accuracy, and a little of the loss."""
+    loss = -log_softmax(blended)[np.arange(len(numbers)), numbers].mean()
+    return float((blended.argmax(1) == numbers).mean() - 0.02 * loss)
 
 
 def _calibration(

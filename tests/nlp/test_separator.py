@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from nlp.classifier import load_classifier
 from nlp.features import FeatureSettings, settings_for
+from nlp.models.text_classifier import Scores
 from nlp.separator import NgramFeatures, separate
-from nlp.training import Trained, train_classifier
+from nlp.training import Trained, calibrate, train_classifier
 
 from .conftest import SMALL, made
 
@@ -61,3 +64,41 @@ def test_long_documents_ask_for_more_ngrams() -> None:
     assert short == FeatureSettings()
     assert not long.spelling
     assert long.ngrams > short.ngrams
+
+
+def test_ngrams_say_more_of_a_page_than_of_a_sentence(tmp_path: Path) -> None:
+    """How much more is found on dev, kept with the weights, and part of every answer."""
+    classifier = solved(1).classifier
+    sentence, page = "where is my parcel", "where is my parcel today please " * 60
+    before = classifier.scores([sentence, page])
+    classifier.grow(1.0)
+    classifier.save(tmp_path / "grown", card="# grown\n")
+
+    after = load_classifier(tmp_path / "grown").scores([sentence, page])
+
+    assert before.ngrams is not None
+    assert after.ngrams is not None
+    shares = (after.ngrams.abs().sum(1) / before.ngrams.abs().sum(1)).numpy()
+    assert shares == pytest.approx([4 / 32, 360 / 32], rel=0.05)
+
+
+def test_the_growth_is_chosen_by_what_dev_says() -> None:
+    """Words that mislead in sentences and are right on pages are believed on pages."""
+    trained = solved(1)
+    classifier, truth = trained.classifier, trained.truth["wish"]
+    labels = len(classifier.heads["wish"])
+    right, wrong = np.eye(labels)[truth] * 4, np.eye(labels)[(truth + 1) % labels] * 4
+    long = np.arange(len(truth)) % 2 == 0
+    lengths = np.where(long, 400, 8)
+    scores = Scores(
+        torch.from_numpy(np.where(long[:, None], wrong, right)).float(),
+        torch.from_numpy(np.where(long[:, None], right, wrong)).float(),
+    )
+
+    calibrate(classifier, scores, lengths, trained.truth, SMALL)
+
+    assert classifier.ngrams.growth > 0
+    weighed = classifier.ngrams.weight_of(lengths)
+    blended = classifier.calibration["wish"].sequence * scores.sequence.numpy()
+    blended += classifier.calibration["wish"].ngrams * weighed[:, None] * scores.ngrams.numpy()
+    assert (blended.argmax(1) == truth).all()
