@@ -44,8 +44,8 @@ class Budget:
     most_epochs: int = 6
     least_epochs: int = 3  # less is not worth it: then the encoder stays frozen
     labelling: int = 1_000_000  # of variants
-    most_variants: int = 8  # of one text
-    made: int = 20_000  # few texts get more variants each: so many of all, if labelling allows it
+    most_variants: int = 32  # of one text: few texts need many
+    made: int = 20_000  # variants in all that are worth more than eight of each
     reading: int = 4_000_000  # of a frozen encoder
     larger: int = 4_000_000  # of variants that a larger encoder labels, too, where there is one
 
@@ -80,7 +80,7 @@ def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Pl
     once = float(np.minimum(tokens, WINDOW).sum())
     windows = max(1, min(4, int(budget.reading // max(1.0, once))))
     copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
-    copies = min(max(budget.most_variants, budget.made // len(tokens)), copies)
+    copies = min(budget.most_variants, max(8, budget.made // len(tokens)), copies)
     epochs, share = _tuning(tokens, once, budget)
     if teacher == "tuned" or (teacher == "auto" and epochs):
         epochs = epochs or budget.least_epochs
@@ -255,7 +255,7 @@ class _School:
         on_rows = np.full((len(texts), self.classes), np.nan, dtype=np.float32)
         own = learned[token_counts([len(texts[i]) for i in learned]) <= WINDOW]
         on_rows[own] = scores([texts[i] for i in own])
-        which = "the encoder" if rows is None else "a larger one"
+        which = "the encoder" if encoder is None else encoder.name
         name = f"{which} tuned for {options['epochs']} epochs"
         self.panel.seats.append(Seat(name, scores, on_rows, short_only=rows is not None))
 

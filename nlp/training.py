@@ -185,7 +185,7 @@ def _solve_ngrams(
     train = ngram_branch.ngram_matrix([task.train[i] for i in written], task.lexicon)
     dev = ngram_branch.ngram_matrix(task.dev, task.lexicon)
     solved = [
-        ngram_branch.solve(train, numbers[head][written], dev, goal.truth, goal.targets.shape[1])
+        ngram_branch.solve(train, numbers[head][written], dev, goal.truth, goal.weights)
         for head, goal in task.goals.items()
     ]
     task.model.keep_ngrams(torch.from_numpy(np.concatenate(solved, axis=1)))

@@ -85,6 +85,7 @@ def ship(
         "by_sentence": {h: side for h, side in kind.by_sentence.items() if h in heads},
         "data": {name: {"rows": len(e), "dev_rows": len(dev[name])} for name, e in train.items()},
         "taught": lesson.way,
+        "short_encoder": short_encoder.name if short_encoder else None,
         "vectors": found.source,
         "recipe": recipe.to_json(),
         "history": trained.history.to_json(),
@@ -145,6 +146,7 @@ def _card(
         for name, head, f in by_source
     ]
     history = config["history"]
+    larger = " --short-encoder FOLDER" if config["short_encoder"] else ""
     lines = [
         f"# {shipment.name}, version {shipment.version}",
         "",
@@ -164,7 +166,7 @@ def _card(
         f"- Vectors to start from: {config['vectors']} (GloVe 6B, public domain).",
         f"- Seed {config['recipe']['seed']}; {len(history['epochs'])} epochs, the best "
         f"{history['best_epoch']}. Everything was chosen on dev.",
-        f"- Made by `python -m nlp.shipping {shipment.name} --data FOLDER --vectors FILE`.",
+        f"- Made by `python -m nlp.shipping {shipment.name} --data FOLDER --vectors FILE{larger}`.",
         "",
         "## Scores on dev, by set",
         "",
