@@ -116,6 +116,14 @@ def test_more_text_gets_cheaper_teachers() -> None:
     assert plan([60] * 9_000, budget).epochs > plan([60] * 15_000, budget).epochs
 
 
+def test_few_texts_get_more_variants_each() -> None:
+    """A student of few rows learns most from what a teacher says of texts near them."""
+    copies = [plan([60] * rows, Budget()).copies for rows in (100, 1_000, 5_000)]
+
+    assert copies == [32, 20, 8]
+    assert plan([60] * 100, Budget(most_variants=2)).copies == 2
+
+
 def test_many_short_texts_among_long_ones_are_still_tuned_on() -> None:
     """With money for a part of the long texts an epoch, they take turns."""
     found = plan([1500] * 20_000 + [100] * 8_000, Budget(tuning=6_000_000))
