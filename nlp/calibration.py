@@ -22,6 +22,7 @@ from torch.nn import functional
 from nlp import measures
 
 Floats = NDArray[np.float32]
+BIAS_ROWS = 200  # of dev; with fewer, a bias would follow chance
 OUT_OF_SCOPE = "out_of_scope"  # the value of a head whose question the text does not belong to
 
 
@@ -43,6 +44,7 @@ class Calibration:
 
     sequence: float = 1.0
     ngrams: float = 1.0
+    bias: tuple[float, ...] = ()  # added to each label's score; empty: nothing
     threshold: float = 0.5  # below it a person should look
     precision: float = 0.95  # what the threshold was chosen for, on dev
     out_of_scope: OutOfScope | None = None
@@ -55,6 +57,7 @@ class Calibration:
     def from_json(cls, values: Mapping[str, Any]) -> Calibration:
         """Return what `to_json` wrote."""
         known = dict(values)
+        known["bias"] = tuple(known.get("bias", ()))
         scope = known.pop("out_of_scope", None)
         if scope is not None:
             lists = {k: tuple(v) for k, v in scope.items() if isinstance(v, list)}
@@ -99,6 +102,23 @@ def fit_scales(
         next(found) if sequence is not None else 1.0,
         next(found) if ngrams is not None else 1.0,
     )
+
+
+def fit_bias(scores: Floats, truth: NDArray[np.int64]) -> float:
+    """Return what to add to the second of two labels' scores so that most of dev is right.
+
+    Rows of several sources were put together, perhaps, and one label is rarer among them than
+    where the two are hard to tell apart. 0 with too few rows to say.
+    """
+    if len(truth) < BIAS_ROWS:
+        return 0.0
+    best, chosen = -np.inf, 0.0
+    for bias in sorted(np.arange(-2.0, 2.25, 0.25).tolist(), key=abs):
+        values = softmax(scores + np.array([0.0, bias], dtype=np.float32))
+        worth = measures.accuracy(values.argmax(1), truth) - 0.02 * measures.nll(values, truth)
+        if worth > best:
+            best, chosen = worth, bias
+    return chosen
 
 
 def scope_signs(scores: Floats, rejected_class: Floats | None) -> NDArray[np.float64]:

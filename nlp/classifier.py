@@ -177,6 +177,8 @@ def blend(scores: Scores, columns: slice, calibration: Calibration) -> Floats:
         total = total + calibration.sequence * scores.sequence[:, columns].numpy()
     if scores.ngrams is not None:
         total = total + calibration.ngrams * scores.ngrams[:, columns].numpy()
+    if calibration.bias:
+        total = total + np.array(calibration.bias, dtype=np.float32)
     return np.asarray(total, dtype=np.float32)
 
 

@@ -47,20 +47,16 @@ def ngram_matrix(documents: Types, lexicon: Lexicon) -> Any:
     return vstack(blocks).tocsr()
 
 
-def solve(train: Any, numbers: Ints, dev: Any, truth: Ints, class_weights: Floats) -> Floats:
+def solve(train: Any, numbers: Ints, dev: Any, truth: Ints, labels: int) -> Floats:
     """Return one head's class scores of every n-gram, (F, L), scaled to be log-probabilities.
 
     `train` and `dev` are matrices of n-grams, `numbers` and `truth` their labels, -1 where a
-    text has none; `class_weights` (L,) how much a row of each label counts. How strongly rows
-    pull, and the scale, are chosen on dev.
+    text has none. How strongly rows pull, and the scale, are chosen on dev.
     """
-    labels = len(class_weights)
     known, asked = np.flatnonzero(numbers >= 0), np.flatnonzero(truth >= 0)
     best, chosen = np.inf, np.zeros((train.shape[1], labels), dtype=np.float32)
     for strength in STRENGTHS:
-        weights_FL = separate(
-            train[known], numbers[known], labels, strength=strength, class_weights=class_weights
-        )
+        weights_FL = separate(train[known], numbers[known], labels, strength=strength)
         if not len(asked):
             return weights_FL
         margins = dev[asked] @ weights_FL

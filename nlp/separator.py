@@ -21,48 +21,33 @@ Ints = NDArray[np.integer]
 STRENGTHS = (0.5, 2.0)  # how hard training rows pull (scikit-learn's C): few classes ask for less
 
 
-def separate(
-    inputs_NF: Any,
-    numbers: Ints,
-    classes: int,
-    *,
-    strength: float = 0.5,
-    class_weights: Floats | None = None,
-) -> Floats:
+def separate(inputs_NF: Any, numbers: Ints, classes: int, *, strength: float = 0.5) -> Floats:
     """Return one linear separator a class, through the origin: (F, C), margins are inputs @ it.
 
     `inputs_NF` is a sparse matrix whose rows have length 1. Between two classes every feature is
     first weighed by the log ratio of its counts in the two (Wang and Manning 2012, "Baselines and
-    Bigrams"). A class without a row gets margins below all others. `class_weights` (C,) say how
-    much a row of each class counts.
+    Bigrams"). A class without a row gets margins below all others.
     """
     present = np.unique(numbers)
     weights_FC = np.zeros((inputs_NF.shape[1], classes), dtype=np.float32)
     if len(present) == 2:
         ratio_F = _log_ratio(inputs_NF, numbers == present[1])
-        found_F = (
-            ratio_F
-            * _solve(inputs_NF.multiply(ratio_F).tocsr(), numbers, strength, class_weights)[0]
-        )
+        found_F = ratio_F * _solve(inputs_NF.multiply(ratio_F).tocsr(), numbers, strength)[0]
         weights_FC[:, present] = np.stack([-found_F, found_F], axis=1) / 2
     elif len(present) > 2:
-        weights_FC[:, present] = _solve(inputs_NF, numbers, strength, class_weights).T
+        weights_FC[:, present] = _solve(inputs_NF, numbers, strength).T
     absent = np.setdiff1d(np.arange(classes), present)
     weights_FC[:, absent] = weights_FC.min(1, keepdims=True) - 1
     return weights_FC
 
 
-def _solve(inputs_NF: Any, numbers: Ints, strength: float, class_weights: Floats | None) -> Floats:
+def _solve(inputs_NF: Any, numbers: Ints, strength: float) -> Floats:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    weights = None
-    if class_weights is not None:
-        weights = {int(number): float(class_weights[number]) for number in np.unique(numbers)}
     with warnings.catch_warnings():  # near enough is near enough: shares are weighed on dev
         warnings.simplefilter("ignore", ConvergenceWarning)
-        separator = LinearSVC(C=strength, class_weight=weights, fit_intercept=False, random_state=0)
-        fitted = separator.fit(inputs_NF, numbers)
+        fitted = LinearSVC(C=strength, fit_intercept=False, random_state=0).fit(inputs_NF, numbers)
     return np.asarray(fitted.coef_, dtype=np.float32)
 
 

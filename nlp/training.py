@@ -20,6 +20,7 @@ from nlp.calibration import (
     OUT_OF_SCOPE,
     Calibration,
     doubt_threshold,
+    fit_bias,
     fit_out_of_scope,
     fit_scales,
 )
@@ -185,7 +186,7 @@ def _solve_ngrams(
     train = ngram_branch.ngram_matrix([task.train[i] for i in written], task.lexicon)
     dev = ngram_branch.ngram_matrix(task.dev, task.lexicon)
     solved = [
-        ngram_branch.solve(train, numbers[head][written], dev, goal.truth, goal.weights)
+        ngram_branch.solve(train, numbers[head][written], dev, goal.truth, goal.targets.shape[1])
         for head, goal in task.goals.items()
     ]
     task.model.keep_ngrams(torch.from_numpy(np.concatenate(solved, axis=1)))
@@ -267,6 +268,10 @@ def _calibration(
     sequence, ngrams = fit_scales(branch(scores.sequence), branch(scores.ngrams), within[rows])
     fitted = Calibration(sequence=sequence, ngrams=ngrams, precision=recipe.precision)
     blended = blend(scores, columns, fitted)
+    if len(inside) == 2:
+        bias = np.zeros(len(labels), dtype=np.float32)
+        bias[inside[1]] = fit_bias(blended[rows][:, inside], within[rows])
+        fitted, blended = replace(fitted, bias=tuple(bias.tolist())), blended + bias
     values = fitted.to_json()
     if recipe.out_of_scope is not None and (within < 0).sum() >= 5:
         values["out_of_scope"] = fit_out_of_scope(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlp import measures
-from nlp.calibration import fit_out_of_scope, fit_scales, scope_probability, softmax
+from nlp.calibration import fit_bias, fit_out_of_scope, fit_scales, scope_probability, softmax
 
 
 def test_by_hand() -> None:
@@ -79,6 +79,17 @@ def test_overconfident_scores_are_cooled() -> None:
     assert measures.nll(softmax(scores * 3 * scale), truth) < measures.nll(
         softmax(scores * 3), truth
     )
+
+
+def test_a_label_that_training_made_rare_is_raised_again() -> None:
+    """Harmless mail of other sources makes spam look rare: dev says where to draw the line."""
+    generator = np.random.default_rng(0)
+    scores = generator.normal(size=(2000, 2)).astype(np.float32) * 2
+    truth = np.array([generator.choice(2, p=p / p.sum()) for p in softmax(scores).astype(float)])
+    raised = scores + np.array([0.0, 1.5], dtype=np.float32)
+
+    assert fit_bias(raised, truth) == pytest.approx(-1.5, abs=0.5)
+    assert fit_bias(scores[:60], truth[:60]) == 0.0, "of few rows it would follow chance"
 
 
 def test_the_threshold_of_scope_rejects_as_few_as_it_says() -> None:
