@@ -13,7 +13,8 @@ from nlp.classifier import load_classifier
 from nlp.features import FeatureSettings, settings_for
 from nlp.models.text_classifier import Scores
 from nlp.separator import NgramFeatures, separate
-from nlp.training import Trained, calibrate, train_classifier
+from nlp.settling import calibrate
+from nlp.training import Trained, train_classifier
 
 from .conftest import SMALL, made
 
