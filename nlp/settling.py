@@ -38,7 +38,7 @@ def calibrate(
 
     `lengths` are dev's words. Returns dev's scores with n-grams weighed by them.
     """
-    best = -np.inf
+    best, chosen = -np.inf, scores
     for growth in GROWTHS if scores.sequence is not None and scores.ngrams is not None else (0.0,):
         weight = replace(classifier.ngrams, growth=growth).weight_of(lengths)
         grown = _times(scores, weight)
