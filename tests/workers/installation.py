@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from sqlalchemy import and_, select
+
 from ledger import Document, Viewer
+from ledger.schema import owed
 from settings import Settings
 from tests.workers.waiting import eventually
 from workers.client import Client, open_ledger
@@ -124,6 +127,14 @@ class Installation:
     def readers(self) -> set[int]:
         """Return the process ids of those who hold a lease now."""
         return {int(holder.split(" ", 2)[1].split("-")[0]) for holder in self.ledger.owed.holders()}
+
+    def reader_of(self, document: Document) -> int | None:
+        """Return the process id of who holds this document's lease now, None if nobody does."""
+        held = and_(owed.c.holder.is_not(None), owed.c.free_at > self.ledger.database.now())
+        query = select(owed.c.holder).where(owed.c.document_id == document.id, held)
+        with self.ledger.database.reading() as connection:
+            holder = connection.execute(query).scalar_one_or_none()
+        return None if holder is None else int(str(holder).split(" ", 2)[1].split("-")[0])
 
     def results_of(self, document: Document) -> int:
         """Return how many results a document has: one for each time it was finished."""

@@ -167,13 +167,11 @@ def test_a_document_that_kills_its_worker_is_set_aside(running: Installation) ->
 
     def kill_whoever_reads_it() -> None:
         while not over.wait(0.005):
-            if running.get(poison).state == "running":
-                # whose lease it is; the process after it may not have claimed anything yet
-                holders = running.ledger.owed.holders()
-                readers = {int(each.split(" ", 2)[1].split("-")[0]) for each in holders}
-                for reader in readers - set(kills):
-                    os.kill(reader, signal.SIGKILL)
-                    kills.append(reader)
+            # whoever holds its lease, and nobody who reads others: a new process each time
+            reader = running.reader_of(poison)
+            if reader is not None and reader not in kills:
+                os.kill(reader, signal.SIGKILL)
+                kills.append(reader)
 
     killer = threading.Thread(target=kill_whoever_reads_it)
     killer.start()
