@@ -84,7 +84,7 @@ def done(page: Page, version: int) -> None:
 def test_from_a_table_to_a_model_at_work_and_back(page: Page, site: Site, tmp_path: Path) -> None:
     """A person who never saw a command trains, looks at what is wrong, decides, and undoes it."""
     page.goto("/training")
-    page.get_by_label("File").set_input_files(labelled(tmp_path / "wishes.csv", 240))
+    page.get_by_label("File").set_input_files(labelled(tmp_path / "wishes.csv", 1500))
     page.get_by_role("button", name="Look at it").click()
     expect(page.get_by_label("The text")).to_have_value("said")
     expect(page.get_by_label("Its label")).to_have_value("meant")
