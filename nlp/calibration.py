@@ -71,6 +71,19 @@ def softmax(scores: Floats) -> Floats:
     return np.asarray(shifted / shifted.sum(-1, keepdims=True), dtype=np.float32)
 
 
+def log_softmax(scores: Floats) -> Floats:
+    """Return log-probabilities along the last axis."""
+    shifted = scores - scores.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), dtype=np.float32)
+
+
+def temperature(scores: Floats, truth: NDArray[np.integer]) -> float:
+    """Return what to divide scores by so that the truth becomes most likely."""
+    candidates = np.geomspace(0.05, 5, 60)
+    losses = [measures.nll(softmax(scores / t), truth) for t in candidates]
+    return float(candidates[int(np.argmin(losses))])
+
+
 def fit_scales(
     sequence: Floats | None, ngrams: Floats | None, truth: NDArray[np.int64]
 ) -> tuple[float, float]:
@@ -115,7 +128,7 @@ def fit_bias(scores: Floats, truth: NDArray[np.int64]) -> float:
     best, chosen = -np.inf, 0.0
     for bias in sorted(np.arange(-2.0, 2.25, 0.25).tolist(), key=abs):
         values = softmax(scores + np.array([0.0, bias], dtype=np.float32))
-        worth = measures.accuracy(values.argmax(1), truth) - 0.02 * measures.nll(values, truth)
+        worth = measures.worth(values, truth)
         if worth > best:
             best, chosen = worth, bias
     return chosen

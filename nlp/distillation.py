@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp.augmentation import variants
+from nlp.calibration import log_softmax
 from nlp.examples import Examples, truth
-from nlp.panel import LinearTeacher, Panel, Seat, is_short, log_softmax, token_counts
+from nlp.panel import LinearTeacher, Panel, Seat, is_short, token_counts
 from nlp.vectors import WordVectors
 
 Floats = NDArray[np.float32]
@@ -44,8 +45,9 @@ class Budget:
     most_epochs: int = 6
     least_epochs: int = 3  # less is not worth it: then the encoder stays frozen
     labelling: int = 1_000_000  # of variants
-    most_variants: int = 32  # of one text: few texts need many
-    made: int = 20_000  # variants in all that are worth more than eight of each
+    usual_variants: int = 8  # of one text
+    most_variants: int = 32  # of one text, where texts are so few that
+    made: int = 20_000  # these are not reached in all
     reading: int = 4_000_000  # of a frozen encoder
     larger: int = 4_000_000  # of variants that a larger encoder labels, too, where there is one
 
@@ -80,7 +82,8 @@ def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Pl
     once = float(np.minimum(tokens, WINDOW).sum())
     windows = max(1, min(4, int(budget.reading // max(1.0, once))))
     copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
-    copies = min(budget.most_variants, max(8, budget.made // len(tokens)), copies)
+    wanted = max(budget.usual_variants, budget.made // len(tokens))
+    copies = min(budget.most_variants, wanted, copies)
     epochs, share = _tuning(tokens, once, budget)
     if teacher == "tuned" or (teacher == "auto" and epochs):
         epochs = epochs or budget.least_epochs

@@ -108,7 +108,7 @@ class ClassifierTask:
     def score(self) -> dict[str, float]:
         """Return dev's accuracy and loss, over heads; a little of the loss breaks ties."""
         scores = predict(self.model, self.lexicon, self.dev, self.settings.part_length).total
-        hits, losses = [], []
+        hits, losses, worths = [], [], []
         start = 0
         for goal in self.goals.values():
             size = goal.targets.shape[1]
@@ -118,8 +118,12 @@ class ClassifierTask:
             if known.any():
                 hits.append(measures.accuracy(own[known].argmax(1), goal.truth[known]))
                 losses.append(measures.nll(own[known], goal.truth[known]))
-        accuracy, loss = float(np.mean(hits)), float(np.mean(losses))
-        return {"score": accuracy - 0.02 * loss, "dev_accuracy": accuracy, "dev_loss": loss}
+                worths.append(measures.worth(own[known], goal.truth[known]))
+        return {
+            "score": float(np.mean(worths)),
+            "dev_accuracy": float(np.mean(hits)),
+            "dev_loss": float(np.mean(losses)),
+        }
 
 
 @torch.no_grad()

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp import measures
 from nlp.batch import make_batch
+from nlp.calibration import softmax, temperature
 from nlp.lexicon import Lexicon
-from nlp.panel import log_softmax, temperature
 from nlp.separator import STRENGTHS, separate
 
 Floats = NDArray[np.float32]
@@ -61,8 +62,7 @@ def solve(train: Any, numbers: Ints, dev: Any, truth: Ints, labels: int) -> Floa
             return weights_FL
         margins = dev[asked] @ weights_FL
         heat = temperature(margins, truth[asked])
-        rows = np.arange(len(asked))
-        loss = -float(log_softmax(margins / heat)[rows, truth[asked]].mean())
+        loss = measures.nll(softmax(margins / heat), truth[asked])
         if loss < best:
             best, chosen = loss, weights_FL / np.float32(heat)
     return chosen

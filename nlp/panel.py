@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp.calibration import log_softmax, temperature
 from nlp.separator import STRENGTHS, NgramFeatures, separate
 
 Floats = NDArray[np.float32]
@@ -77,20 +78,6 @@ def assign_folds(numbers: Ints, folds: int, seed: int) -> NDArray[np.int64]:
     fold_of = np.empty(len(numbers), dtype=np.int64)
     fold_of[order] = np.arange(len(numbers)) % folds
     return fold_of
-
-
-def log_softmax(scores_NC: Floats) -> Floats:
-    """Return log-probabilities along the last axis."""
-    shifted = scores_NC - scores_NC.max(1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)), dtype=np.float32)
-
-
-def temperature(scores_NC: Floats, numbers: Ints) -> float:
-    """Return what to divide scores by so that the truth becomes most likely."""
-    candidates = np.geomspace(0.05, 5, 60)
-    rows = np.arange(len(numbers))
-    losses = [-log_softmax(scores_NC / t)[rows, numbers].mean() for t in candidates]
-    return float(candidates[int(np.argmin(losses))])
 
 
 def weigh(opinions: Sequence[Floats], numbers: Ints) -> list[float]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
 
+_TRIPLES = 40_000_000  # characters; all triples of more would not fit in a training's memory
 STRENGTHS = (0.5, 2.0)  # how hard training rows pull (scikit-learn's C): few classes ask for less
 
 
@@ -75,7 +76,8 @@ class NgramFeatures:
             "dtype": np.float32,
         }
         # punctuation counts too: a question mark says much; triples pay where a side is taken
-        longest = 3 if classes == 2 else 2
+        triples = classes == 2 and sum(len(text) for text in texts) <= _TRIPLES
+        longest = 3 if triples else 2
         by_word = {"token_pattern": r"\w+|[^\w\s]", "ngram_range": (1, longest)}
         by_letter = {"analyzer": "char_wb", "ngram_range": (3, 5)}
         self._parts = [TfidfVectorizer(max_features=500_000, **common, **by_word)]

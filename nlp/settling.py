@@ -12,16 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nlp import measures
 from nlp.calibration import (
     Calibration,
     doubt_threshold,
     fit_bias,
     fit_out_of_scope,
     fit_scales,
+    softmax,
 )
 from nlp.classifier import Classifier, apply, blend, in_scope, signs_of
 from nlp.models.text_classifier import Scores
-from nlp.panel import log_softmax
 from nlp.recipe import Recipe
 
 GROWTHS = (0.0, 0.5, 1.0)  # how much more n-grams may say of long texts: powers of their words
@@ -49,9 +50,11 @@ def calibrate(
             numbers, columns = dev_truth[head][known], classifier.columns[head]
             fitted[head] = _calibration(own, columns, labels, numbers, recipe)
             if len(known):
-                worth.append(_worth(blend(own, columns, fitted[head]), numbers))
-        if best < float(np.mean(worth or [0.0])):
-            best = float(np.mean(worth or [0.0]))
+                blended = blend(own, columns, fitted[head])
+                worth.append(measures.worth(softmax(blended), numbers))
+        mean = float(np.mean(worth or [0.0]))
+        if best < mean:
+            best = mean
             classifier.grow(growth)
             classifier.calibration.update(fitted)
             chosen = grown
@@ -63,12 +66,6 @@ def _times(scores: Scores, weight: NDArray[np.float32]) -> Scores:
     if scores.ngrams is None:
         return scores
     return Scores(scores.sequence, scores.ngrams * torch.from_numpy(weight).unsqueeze(1))
-
-
-def _worth(blended: NDArray[np.float32], numbers: NDArray[np.int64]) -> float:
-    """Return what early stopping goes by, too: accuracy, and a little of the loss."""
-    loss = -log_softmax(blended)[np.arange(len(numbers)), numbers].mean()
-    return float((blended.argmax(1) == numbers).mean() - 0.02 * loss)
 
 
 def _calibration(

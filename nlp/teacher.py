@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from nlp.calibration import log_softmax
 from nlp.errors import TeacherMissing
-from nlp.panel import assign_folds, log_softmax
+from nlp.panel import assign_folds
 from sequence.device import multiplies_bfloat16
 
 Vectors = NDArray[np.float32]

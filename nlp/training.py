@@ -180,7 +180,8 @@ def _is_solved(
     recipe: Recipe, config: TextClassifier.Config, documents: Sequence[Sequence[str]]
 ) -> bool:
     """Say whether the n-gram branch is solved before the network trains."""
-    if not config.ngrams or config.ngram_size or not ngram_branch.solvable():
+    alone = not config.poolings  # nothing would be left to train
+    if alone or not config.ngrams or config.ngram_size or not ngram_branch.solvable():
         return False
     return is_long(documents) if recipe.solved is None else recipe.solved
 

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("sklearn", reason="needs the extra train")
 
 from nlp.augmentation import neighbours, variants
+from nlp.calibration import log_softmax, temperature
 from nlp.distillation import Budget, Plan, _School, plan, teach
 from nlp.examples import Examples
 from nlp.panel import (
@@ -18,8 +19,6 @@ from nlp.panel import (
     Seat,
     blend,
     is_short,
-    log_softmax,
-    temperature,
     token_counts,
     weigh,
 )

@@ -15,8 +15,7 @@ from nlp.models.text_classifier import Scores
 from nlp.separator import NgramFeatures, separate
 from nlp.settling import calibrate
 from nlp.training import Trained, train_classifier
-
-from .conftest import SMALL, made
+from tests.nlp.conftest import SMALL, made
 
 pytest.importorskip("sklearn")
 
@@ -56,6 +55,17 @@ def test_a_solved_branch_is_left_as_it_is() -> None:
     # the words' branch has learned, too, although the other knew every training row
     assert long.scores.sequence is not None
     assert (long.scores.sequence.argmax(1).numpy() == long.truth["wish"]).mean() > 0.8
+
+
+def test_ngrams_alone_learn_by_steps() -> None:
+    """Without an encoder nothing would be left to train beside a solved branch."""
+    recipe = replace(SMALL, solved=True, poolings=())
+
+    alone = train_classifier(made(240, seed=0), made(60, seed=1), recipe)
+
+    assert alone.scores.sequence is None
+    assert alone.scores.ngrams is not None
+    assert (alone.scores.ngrams.argmax(1).numpy() == alone.truth["wish"]).mean() > 0.9
 
 
 def test_long_documents_ask_for_more_ngrams() -> None:

@@ -25,6 +25,11 @@ VIEWER = Viewer()
 KIND = "ticket"  # whose documents most tests hand in
 
 
+def process_of(holder: str) -> int:
+    """Return the process id that stands in the name of a lease's holder."""
+    return int(holder.split(" ", 2)[1].split("-")[0])
+
+
 class Program:
     """A `mailroom` command running as a process of its own; what it says goes to a file."""
 
@@ -126,7 +131,7 @@ class Installation:
 
     def readers(self) -> set[int]:
         """Return the process ids of those who hold a lease now."""
-        return {int(holder.split(" ", 2)[1].split("-")[0]) for holder in self.ledger.owed.holders()}
+        return {process_of(holder) for holder in self.ledger.owed.holders()}
 
     def reader_of(self, document: Document) -> int | None:
         """Return the process id of who holds this document's lease now, None if nobody does."""
@@ -134,7 +139,7 @@ class Installation:
         query = select(owed.c.holder).where(owed.c.document_id == document.id, held)
         with self.ledger.database.reading() as connection:
             holder = connection.execute(query).scalar_one_or_none()
-        return None if holder is None else int(str(holder).split(" ", 2)[1].split("-")[0])
+        return None if holder is None else process_of(str(holder))
 
     def results_of(self, document: Document) -> int:
         """Return how many results a document has: one for each time it was finished."""

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ledger import Batch
-from tests.workers.installation import VIEWER, Installation
+from tests.workers.installation import VIEWER, Installation, process_of
 from tests.workers.waiting import eventually
 
 pytestmark = pytest.mark.slow
@@ -208,11 +208,10 @@ def test_a_row_that_kills_its_worker_is_an_error_in_its_place(mailroom: Installa
     def kill_whoever_reads_it() -> bool:
         # the ledger says who holds the chunk that the row is in
         for holder, chunk in held(mailroom):
-            if chunk[0] <= poison < chunk[0] + chunk[1]:
-                pid = int(holder.split(" ", 2)[1].split("-")[0])
-                if (holder, chunk[0]) not in killed:
-                    killed.add((holder, chunk[0]))
-                    os.kill(pid, signal.SIGKILL)
+            holds_it = chunk[0] <= poison < chunk[0] + chunk[1]
+            if holds_it and (holder, chunk[0]) not in killed:
+                killed.add((holder, chunk[0]))
+                os.kill(process_of(holder), signal.SIGKILL)
         return get(mailroom, batch).state in ("done", "failed")
 
     eventually(kill_whoever_reads_it, seconds=150)
