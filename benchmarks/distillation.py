@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from nlp.beginning import shipped_beginning
 from nlp.calibration import OUT_OF_SCOPE
 from nlp.distillation import teach
 from nlp.evaluation import figures_of, truth_of
@@ -44,7 +45,10 @@ def measure(options: argparse.Namespace, teacher: str, seed: int) -> dict[str, A
         train, dev, heads, teacher=teacher, vectors=vectors, seed=seed, cache=options.cache
     )
     taught = time.perf_counter()
-    trained = train_classifier(lesson.examples, dev, recipe, vectors=vectors, heads=heads)
+    beginning = None if options.vectors else shipped_beginning()
+    trained = train_classifier(
+        lesson.examples, dev, recipe, vectors=vectors, beginning=beginning, heads=heads
+    )
     answer = trained.classifier.calibrated("label", trained.scores)
     labels = [label or "" for label in dev.labels["label"]]
     truth = truth_of(labels, trained.classifier, "label")

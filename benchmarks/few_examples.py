@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from nlp.beginning import shipped_beginning
 from nlp.distillation import teach
 from nlp.examples import Examples, label_names, split, truth
 from nlp.recipe import Recipe
@@ -71,7 +72,9 @@ def _trained(table: Table, names: list[str], asked: list[str], seed: int, recipe
     vectors = shipped_vectors()
     heads = {"label": tuple(sorted(label_names(train)["label"]))}
     lesson = teach(train, dev, heads, teacher=recipe.teacher, vectors=vectors, seed=seed)
-    found = train_classifier(lesson.examples, dev, recipe, vectors=vectors, heads=heads)
+    found = train_classifier(
+        lesson.examples, dev, recipe, beginning=shipped_beginning(), heads=heads
+    )
     best = found.classifier.probabilities(asked)["label"].values.argmax(1)
     place = {name: i for i, name in enumerate(names)}
     return np.array([place[heads["label"][i]] for i in best], dtype=np.int64)

@@ -36,8 +36,8 @@ def own(config: Mapping[str, Any], heads: Mapping[str, Sequence[str]]) -> str:
         f"Trained {config['created']} by `mailroom train` on `{data['file']}`: {data['rows']:,} "
         f"rows, {data['dev_rows']:,} for dev, {data['left_out']:,} left out (no text or label).",
         "",
-        f"- Encoder: {recipe['encoder']}, hidden size {recipe['hidden_size']}; vectors: "
-        f"{config['vectors']}.",
+        f"- Encoder: {recipe['encoder']}, hidden size {recipe['hidden_size']}; begins "
+        f"from: {config['vectors']}.",
         f"- Taught: {config['taught']}.",
         f"- Seed {recipe['seed']}; {len(history['epochs'])} epochs, the best of them "
         f"{history['best_epoch']}.",

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nlp.features import FeatureSettings
-from sequence.encoder import EncoderName
+from sequence.encoder import EncoderConfig, EncoderName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,13 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)
+
+    @property
+    def encoder_config(self) -> EncoderConfig:
+        """The encoder that is asked for, and its size."""
+        return EncoderConfig(
+            name=self.encoder, hidden_size=self.hidden_size, num_layers=self.num_layers
+        )
 
     def epochs_for(self, rows: int, words: int) -> int:
         """Return how often to go over the data: many times over little, few over much.

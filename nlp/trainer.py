@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp import cards, evaluation, report
+from nlp.beginning import shipped_beginning
 from nlp.calibration import OUT_OF_SCOPE
 from nlp.distillation import teach
 from nlp.errors import NotEnoughData, TableError
@@ -122,6 +123,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
             dev,
             job.recipe,
             vectors=vectors,
+            beginning=None if job.vectors else shipped_beginning(),
             heads=heads,
             device=choose_device(job.device),
             checkpoint=checkpoint,
@@ -245,7 +247,7 @@ def _save(
             "left_out": table.left_out,
         },
         "taught": way,
-        "vectors": job.vectors.name if job.vectors else "shipped",
+        "vectors": trained.begun or "none",
         "recipe": job.recipe.to_json(),
         "history": trained.history.to_json(),
         "scores": {head: figures},

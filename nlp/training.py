@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from nlp import ngram_branch
+from nlp.beginning import Beginning, is_few, solve_head
 from nlp.calibration import OUT_OF_SCOPE, Calibration
 from nlp.classifier import Classifier
 from nlp.examples import Examples, class_weights, label_names, targets, truth
@@ -27,14 +28,13 @@ from nlp.features import (
     settings_for,
     word_table,
 )
-from nlp.fitting import ClassifierTask, FittingSettings, Goal
+from nlp.fitting import ClassifierTask, FittingSettings, Goal, embed
 from nlp.lexicon import Lexicon
 from nlp.models.text_classifier import Scores, TextClassifier
 from nlp.recipe import Recipe
 from nlp.settling import calibrate
 from nlp.tokens import words
 from nlp.vectors import WordVectors
-from sequence.encoder import EncoderConfig
 from sequence.training import History, Progress, TrainingSettings, train
 
 Ints = NDArray[np.int64]
@@ -50,6 +50,7 @@ class Trained:
     history: History
     scores: Scores  # of dev
     truth: dict[str, Ints]  # dev's labels by the classifier's own numbers
+    begun: str | None = None  # where its words and layers came from, if it did not start anew
 
 
 def train_classifier(
@@ -58,6 +59,7 @@ def train_classifier(
     recipe: Recipe,
     *,
     vectors: WordVectors | None = None,
+    beginning: Beginning | None = None,
     heads: dict[str, tuple[str, ...]] | None = None,
     device: torch.device | str = "cpu",
     checkpoint: Path | None = None,
@@ -66,7 +68,9 @@ def train_classifier(
     """Return a classifier trained on `examples`, everything chosen on `dev`.
 
     A row whose label is `recipe.out_of_scope` teaches what is no business of the model. `heads`
-    fixes the labels and their order; without it they are those of the examples.
+    fixes the labels and their order; without it they are those of the examples. A model of the
+    shape of `beginning` takes over its layers and its words' vectors; words that it does not know,
+    and models of another shape, start from `vectors`.
     """
     examples, dev = (_with_scope(e, recipe.out_of_scope) for e in (examples, dev))
     heads = heads or label_names(examples)
@@ -75,8 +79,10 @@ def train_classifier(
     written = _written(numbers)
     real = [documents[i] for i in written]
     features = recipe.features or settings_for(real)
+    begun = _fitting(beginning, recipe)
+    vectors = begun.over(vectors) if begun else vectors
     lexicon = _lexicon(real, [known[written] for known in numbers.values()], features, vectors)
-    model = _build(recipe, heads, lexicon, vectors).to(device)
+    model = _build(recipe, heads, lexicon, vectors, begun).to(device)
     goals = _goals(examples, dev, heads, recipe)
     task = ClassifierTask(
         model,
@@ -88,6 +94,8 @@ def train_classifier(
     )
     if _is_solved(recipe, model.config, real):
         _solve_ngrams(task, numbers, written)
+    if begun:
+        _solve_heads(task, numbers, written)
     settings = _settings(recipe, documents)
     history = train(model, task, settings, checkpoint=checkpoint, on_step=on_step)
     classifier = Classifier(
@@ -102,7 +110,7 @@ def train_classifier(
     known = {head: goal.truth for head, goal in goals.items()}
     lengths = np.array([len(document) for document in task.dev], dtype=np.int64)
     scores = calibrate(classifier, classifier.scores(dev.texts), lengths, known, recipe)
-    return Trained(classifier, history, scores, known)
+    return Trained(classifier, history, scores, known, vectors.source if vectors else None)
 
 
 def _written(numbers: Mapping[str, Ints]) -> Ints:
@@ -153,6 +161,7 @@ def _build(
     heads: dict[str, tuple[str, ...]],
     lexicon: Lexicon,
     vectors: WordVectors | None,
+    begun: Beginning | None,
 ) -> TextClassifier:
     labels = {head: len(names) for head, names in heads.items()}
     torch.manual_seed(recipe.seed)
@@ -160,9 +169,7 @@ def _build(
         TextClassifier.Config(
             words=len(lexicon.words),
             word_size=vectors.size if vectors else 100,
-            encoder=EncoderConfig(
-                name=recipe.encoder, hidden_size=recipe.hidden_size, num_layers=recipe.num_layers
-            ),
+            encoder=recipe.encoder_config,
             poolings=recipe.poolings,
             ngrams=len(lexicon.ngrams.keys),
             ngram_size=0 if sum(labels.values()) <= DIRECT else DIRECT,
@@ -173,7 +180,14 @@ def _build(
     table = word_table(list(lexicon.words), vectors, model.config.word_size, recipe.seed)
     with torch.no_grad():
         model.word_vectors.weight.copy_(torch.from_numpy(table))
+    if begun:
+        begun.give(model)
     return model
+
+
+def _fitting(beginning: Beginning | None, recipe: Recipe) -> Beginning | None:
+    fits = beginning is not None and beginning.fits(recipe.encoder_config, recipe.poolings)
+    return beginning if fits else None
 
 
 def _is_solved(
@@ -195,6 +209,23 @@ def _solve_ngrams(task: ClassifierTask, numbers: Mapping[str, Ints], written: In
         for head, goal in task.goals.items()
     ]
     task.model.keep_ngrams(torch.from_numpy(np.concatenate(solved, axis=1)))
+
+
+def _solve_heads(task: ClassifierTask, numbers: Mapping[str, Ints], written: Ints) -> None:
+    """Let every head with few rows start from what its labels say of the layers taken over."""
+    head, start = task.model.eval().head, 0
+    for name, goal in task.goals.items():
+        labels = goal.targets.shape[1]
+        rows = written[numbers[name][written] >= 0]
+        if head is not None and len(rows) and is_few(len(rows), labels):
+            documents = [task.train[i] for i in rows]
+            _, pooled = embed(task.model, task.lexicon, documents, task.settings.part_length)
+            if pooled is not None:
+                weight, bias = solve_head(pooled, numbers[name][rows], labels)
+                with torch.no_grad():
+                    head.weight[start : start + labels] = weight.to(head.weight)
+                    head.bias[start : start + labels] = bias.to(head.bias)
+        start += labels
 
 
 def _goals(

@@ -12,6 +12,7 @@ import numpy as np
 from platformdirs import user_cache_path
 
 from nlp import cards, evaluation, kinds
+from nlp.beginning import shipped_beginning
 from nlp.distillation import Budget, teach
 from nlp.examples import Examples, label_names
 from nlp.kind import Kind
@@ -36,6 +37,7 @@ class Shipment:
     heads: Mapping[str, tuple[str, ...]] | None = None  # None: as the data has them
     budget: Budget | None = None
     taught: tuple[str, ...] | None = None  # heads that have teachers; None: all
+    begins: bool = False  # whether it begins from weights/beginning
 
 
 def ship(
@@ -69,7 +71,13 @@ def ship(
         said=lambda what, done, of: _say(f"{what} {done:,} of {of:,}"),
     )
     trained = train_classifier(
-        lesson.examples, chosen_on, recipe, vectors=found, heads=heads, on_step=say_progress
+        lesson.examples,
+        chosen_on,
+        recipe,
+        vectors=found,
+        beginning=shipped_beginning() if shipment.begins else None,
+        heads=heads,
+        on_step=say_progress,
     )
     classifier = trained.classifier
     scores = _scores(trained, chosen_on)
@@ -86,7 +94,7 @@ def ship(
         "data": {name: {"rows": len(e), "dev_rows": len(dev[name])} for name, e in train.items()},
         "taught": lesson.way,
         "short_encoder": short_encoder.name if short_encoder else None,
-        "vectors": found.source,
+        "vectors": trained.begun,
         "recipe": recipe.to_json(),
         "history": trained.history.to_json(),
         "scores": scores,
@@ -163,7 +171,7 @@ def _card(
         "## Recipe",
         "",
         f"- Taught: {config['taught']}.",
-        f"- Vectors to start from: {config['vectors']} (GloVe 6B, public domain).",
+        f"- Begins from: {config['vectors']} (GloVe 6B: public domain).",
         f"- Seed {config['recipe']['seed']}; {len(history['epochs'])} epochs, the best "
         f"{history['best_epoch']}. Everything was chosen on dev.",
         f"- Made by `python -m nlp.shipping {shipment.name} --data FOLDER --vectors FILE{larger}`.",
