@@ -32,7 +32,8 @@ def shipment() -> Shipment:
     return Shipment(
         name="review",
         kind="review",
-        version="3",
+        version="4",
+        begins=True,
         heads={"sentiment": ("positive", "negative")},
         recipe=Recipe(
             items=64,
@@ -46,7 +47,7 @@ def shipment() -> Shipment:
         budget=Budget(tuning=8_000_000, most_epochs=5, labelling=10_000_000, most_variants=7),
         licence=(
             "imdb, sst2 and reviews_multidomain: licence not stated at the source (amber); "
-            "sentences_3domain: CC BY 4.0"
+            "sentences_3domain: CC BY 4.0; weights/beginning: see its card (amber)"
         ),
         about="""
 Says whether a review is positive or negative, with a score from -1 to 1, for a document and for
