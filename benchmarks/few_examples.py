@@ -73,7 +73,12 @@ def _trained(table: Table, names: list[str], asked: list[str], seed: int, recipe
     heads = {"label": tuple(sorted(label_names(train)["label"]))}
     lesson = teach(train, dev, heads, teacher=recipe.teacher, vectors=vectors, seed=seed)
     found = train_classifier(
-        lesson.examples, dev, recipe, beginning=shipped_beginning(), heads=heads
+        lesson.examples,
+        dev,
+        recipe,
+        vectors=vectors,
+        beginning=shipped_beginning(),
+        heads=heads,
     )
     best = found.classifier.probabilities(asked)["label"].values.argmax(1)
     place = {name: i for i, name in enumerate(names)}
