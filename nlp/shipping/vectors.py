@@ -23,8 +23,10 @@ The {WORDS:,} most frequent lower-case words of GloVe 6B, 100 dimensions (Pennin
 Manning, "GloVe: Global Vectors for Word Representation", EMNLP 2014), each rounded to 8 bits.
 Public Domain Dedication and License 1.0.
 
-`mailroom train` starts from them unless it is given others (`--vectors`). Bad at: words newer
-than 2014, names, any language but English, misspellings (those the n-grams of a model catch).
+Texts that a teacher labels are made with them, and `mailroom train` starts from them where
+`weights/beginning` does not know a word or has another shape, unless it is given others
+(`--vectors`). Bad at: words newer than 2014, names, any language but English, misspellings (those
+the n-grams of a model catch).
 
 Made by `python -m nlp.shipping vectors --vectors glove.6B.100d.f16.npy`.
 """
