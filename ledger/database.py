@@ -1,7 +1,8 @@
 """Connections and transactions: one code path over SQLite and PostgreSQL.
 
 SQLite: WAL, `synchronous=FULL`, foreign keys, and `BEGIN IMMEDIATE` for every transaction that
-writes, so that no writer fails half-way because another was first.
+writes, so that no writer fails half-way because another was first. PostgreSQL: whoever says
+nothing in the middle of a transaction for SILENT_SECONDS is cut off, and his rows are free again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ BUSY_SECONDS = 30  # how long a writer waits for SQLite's lock
 # SQLite's own way of waiting sleeps up to 100 ms at a time, and whoever came last may be first
 LOOK_SECONDS = (0.0005, 0.004)
 CHECKPOINT_PAGES = 4_000  # of SQLite's log, 16 MB: a document touches some fifteen
+# A process that stops in the middle of a transaction (frozen, its machine paused, its network
+# gone) keeps the rows it locked until the server gives it up; nobody can take over before
+SILENT_SECONDS = 30
 IN_CHUNK = 500  # values in one IN (...): SQLite bounds a statement's variables
 FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -109,6 +113,8 @@ class Database:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
             with connection.begin():
+                if not self.is_sqlite:  # it locks no row, and copies large tables in between
+                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
                 yield connection
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -150,6 +156,7 @@ class Database:
         if self.is_sqlite:
             return self._make_sqlite_engine()
         engine = create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=15)
+        event.listen(engine, "connect", _limit_silence)
         if self._is_corrected:
             event.listen(engine, "connect", self._measure_offset)
         event.listen(engine, "handle_error", _translate)
@@ -192,6 +199,12 @@ def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """Yield `values` in pieces small enough for one IN (...)."""
     for start in range(0, len(values), IN_CHUNK):
         yield values[start : start + IN_CHUNK]
+
+
+def _limit_silence(connection: Any, _record: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
+    connection.commit()
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 
-from ledger import Viewer, open_ledger
+from ledger import Owed, Viewer, open_ledger
 from ledger.errors import LedgerBusy, LedgerUnreachable
+from ledger.schema import owed
 from tests.ledger.conftest import Place
 
 FORKS = """
@@ -97,6 +99,56 @@ def test_a_writer_that_never_ends_is_said(
     ledger.documents.accept(b"x", viewer=viewer, source="api")
     ledger.close()
     other.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_who_falls_silent_in_a_transaction_holds_up_nobody(
+    place: Place, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker frozen while it has rows locked loses them; when it wakes it is told."""
+    ledger = place.open()
+    accepted = ledger.documents.accept(b"x", viewer=viewer, source="api")
+    monkeypatch.setattr("ledger.database.SILENT_SECONDS", 1)
+    frozen = place.open()
+    claimed: list[Owed] = []
+
+    def freeze_and_wake() -> None:
+        with frozen.database.writing() as connection:
+            connection.execute(select(owed).with_for_update()).all()
+            end = time.monotonic() + 60
+            while not claimed and time.monotonic() < end:
+                claimed.extend(
+                    ledger.owed.claim(
+                        "interactive", holder="two", items=1, characters=10, lease_seconds=60
+                    )
+                )
+            connection.execute(update(owed).values(holder="frozen"))
+
+    with pytest.raises(LedgerUnreachable):
+        freeze_and_wake()
+    assert [one.document_id for one in claimed] == [accepted.id]
+    assert ledger.owed.holders() == ["two"]
+    assert frozen.documents.counts(viewer)["running"] == 1  # with a new connection it goes on
+    ledger.close()
+    frozen.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_a_long_backup_is_not_cut_off(
+    place: Place, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A snapshot may say nothing for as long as writing a large table takes."""
+    monkeypatch.setattr("ledger.database.SILENT_SECONDS", 0.05)
+    ledger = place.open()
+    ledger.documents.accept(b"x", viewer=viewer, source="api")
+    with ledger.database.snapshot() as connection:
+        connection.execute(select(owed)).all()
+        limit = text("SELECT setting FROM pg_settings WHERE name = :name")
+        name = {"name": "idle_in_transaction_session_timeout"}
+        assert connection.execute(limit, name).scalar() == "0"
+    with ledger.database.reading() as connection:
+        assert connection.execute(limit, name).scalar() == "50"
+    ledger.close()
 
 
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)
