@@ -5,6 +5,8 @@ holding train.jsonl.gz and dev.jsonl.gz. Each way gets the same rows, as many of
 nothing else; all are measured on a sample of dev that none of them sees (`train` keeps a tenth of
 its few rows aside, as it does for everybody). One JSON object a training; needs the extra `train`.
 
+`unlabelled` is plain training on a file that also holds the set's other rows, without their labels.
+
 `contrastive` tunes the encoder so that texts of a class lie together and others apart (the mean
 squared error of cosine similarity over drawn pairs), then fits a logistic regression: the idea of
 SetFit (Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts", arXiv 2209.11055).
@@ -17,6 +19,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +49,16 @@ RATE = 5e-5
 
 
 def draw(table: Table, each: int, seed: int) -> Table:
-    """Return `each` seeded rows of every class."""
+    """Return `each` seeded rows of every class, the others' texts as rows without a label."""
     generator = np.random.default_rng([seed, 29])
     of: dict[str, list[int]] = {}
     for i in generator.permutation(len(table)).tolist():
         rows = of.setdefault(table.labels[i], [])
         if len(rows) < each:
             rows.append(i)
-    return table.select(sorted(i for rows in of.values() for i in rows))
+    drawn = sorted(i for rows in of.values() for i in rows)
+    others = sorted(set(range(len(table))).difference(drawn))
+    return replace(table.select(drawn), unlabelled=[table.texts[i] for i in others])
 
 
 def plain(table: Table, names: list[str], asked: list[str], seed: int) -> Ints:
@@ -61,17 +66,37 @@ def plain(table: Table, names: list[str], asked: list[str], seed: int) -> Ints:
     return _trained(table, names, asked, seed, Recipe(seed=seed))
 
 
+def unlabelled(table: Table, names: list[str], asked: list[str], seed: int) -> Ints:
+    """Do what it does where the file has rows without a label, too."""
+    return _trained(table, names, asked, seed, Recipe(seed=seed), table.unlabelled)
+
+
 def untaught(table: Table, names: list[str], asked: list[str], seed: int) -> Ints:
     """Do what it does where the extra `train` is not installed."""
     return _trained(table, names, asked, seed, Recipe(seed=seed, teacher="none"))
 
 
-def _trained(table: Table, names: list[str], asked: list[str], seed: int, recipe: Recipe) -> Ints:
+def _trained(
+    table: Table,
+    names: list[str],
+    asked: list[str],
+    seed: int,
+    recipe: Recipe,
+    free: Sequence[str] = (),
+) -> Ints:
     kept, aside = split(table.labels, seed=seed)
     train, dev = (_examples(table.select(rows)) for rows in (kept, aside))
     vectors = shipped_vectors()
     heads = {"label": tuple(sorted(label_names(train)["label"]))}
-    lesson = teach(train, dev, heads, teacher=recipe.teacher, vectors=vectors, seed=seed)
+    lesson = teach(
+        train,
+        dev,
+        heads,
+        unlabelled=free,
+        teacher=recipe.teacher,
+        vectors=vectors,
+        seed=seed,
+    )
     found = train_classifier(
         lesson.examples,
         dev,
@@ -139,6 +164,7 @@ def _probed(
 
 WAYS: dict[str, Way] = {
     "plain": plain,
+    "unlabelled": unlabelled,
     "untaught": untaught,
     "frozen": frozen,
     "contrastive": contrastive,

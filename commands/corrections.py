@@ -64,8 +64,11 @@ def merged(
     rows, chosen = placed(kind, head)
     said = {row["text"]: row["label"] for row in rows}
     before = read_table(file, text=text, label=label) if file is not None else None
-    texts = zip(before.texts, before.labels, strict=True) if before else ()
-    joined = [(one, right) for one, right in texts if one not in said] + list(said.items())
+    old: list[tuple[str, str | None]] = []
+    if before is not None:
+        old = [*zip(before.texts, before.labels, strict=True)]
+        old += [(one, None) for one in before.unlabelled]  # a teacher may read them
+    joined = [(one, right) for one, right in old if one not in said] + list(said.items())
     name = f"{file.name.split('.')[0]}-and-corrections" if file else f"corrections-{kind}"
     target = folder / f"{name}.jsonl"
     with target.open("w", encoding="utf-8") as written:

@@ -72,6 +72,9 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     learns from mail that people sorted: folders are the labels, the latest conversations are held
     back and measured on.
 
+    Rows with a text and no label teach, too, where the extra `train` is installed: teachers that
+    learned from the labelled rows say what they think of them.
+
     The result lands in the data folder as the name's next version, with a card and a report.
     Training runs in a process of its own, with a limit on its memory.
     """

@@ -34,7 +34,8 @@ def own(config: Mapping[str, Any], heads: Mapping[str, Sequence[str]]) -> str:
         f"# {config['name']}, version {config['version']}",
         "",
         f"Trained {config['created']} by `mailroom train` on `{data['file']}`: {data['rows']:,} "
-        f"rows, {data['dev_rows']:,} for dev, {data['left_out']:,} left out (no text or label).",
+        f"rows, {data['dev_rows']:,} for dev, {data.get('unlabelled', 0):,} without a label that "
+        f"teachers read, {data['left_out']:,} left out (no text, or of no use).",
         "",
         f"- Encoder: {recipe['encoder']}, hidden size {recipe['hidden_size']}; begins "
         f"from: {config['vectors']}.",

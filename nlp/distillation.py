@@ -5,8 +5,8 @@ a frozen sentence encoder; the encoder tuned on the labels. Short texts in reaso
 all three, and several variants of every text are labelled by them; more text gets the first two;
 more still the first. A larger encoder may join them for short texts. How far each is heard is
 weighed on dev, for short and for longer texts apart: on films a linear model is as good as an
-encoder, on single sentences it is not. Without the extra `train` the model learns from the labels
-alone.
+encoder, on single sentences it is not. What people wrote and nobody labelled is labelled by the
+panel, too. Without the extra `train` the model learns from the labels alone.
 
 Shapes: N texts, L labels of a head.
 """
@@ -49,6 +49,7 @@ class Budget:
     most_variants: int = 32  # of one text, where texts are so few that
     made: int = 20_000  # these are not reached in all
     reading: int = 4_000_000  # of a frozen encoder
+    unlabelled: int = 1_500_000  # of what people wrote and nobody labelled
     larger: int = 4_000_000  # of variants that a larger encoder labels, too, where there is one
 
 
@@ -58,6 +59,7 @@ class Lesson:
 
     examples: Examples
     way: str
+    unlabelled: int = 0  # texts among them that nobody labelled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +115,7 @@ def teach(
     dev: Examples,
     heads: Mapping[str, Sequence[str]],
     *,
+    unlabelled: Sequence[str] = (),
     only: Collection[str] | None = None,
     teacher: str = "auto",
     vectors: WordVectors | None = None,
@@ -123,8 +126,10 @@ def teach(
     seed: int = 0,
     said: Said | None = None,
 ) -> Lesson:
-    """Return the examples with a teacher's opinion, and variants with nothing else.
+    """Return the examples with a teacher's opinion, and other texts with nothing else.
 
+    Behind the examples come those of the `unlabelled` texts, in the order of a draw, that the
+    budget lets the teachers read, behind these made-up variants of the examples.
     `only` names the heads that are taught; the others learn from their labels alone.
     `teacher` is "auto" (what the budget allows, where the extra `train` is installed), "tuned",
     "frozen", "linear" or "none". Every head is taught from its own labelled rows; `dev` only
@@ -135,6 +140,8 @@ def teach(
     """
     if teacher == "none" or (teacher == "auto" and not installed()):
         return Lesson(examples, "from the labels alone")
+    budget = budget or Budget()
+    found = _drawn(unlabelled, budget.unlabelled, seed)
     taught: dict[str, Floats] = {}
     extra: list[tuple[str, list[str], Floats]] = []
     ways = []
@@ -145,19 +152,21 @@ def teach(
         if only is not None and head not in only:
             ways.append(f"{head}: from the labels alone")
             continue
-        chosen = plan([len(text) for text in texts], budget or Budget(), teacher)
+        chosen = plan([len(text) for text in texts], budget, teacher)
         seen = np.unique(numbers)  # a label nobody gave gets no column in the teachers
         asked, truth_there, _ = _known(dev, head, [names[i] for i in seen])
         school = _School(chosen, len(seen), encoder, short_encoder, cache, seed, said)
-        school.prepare(texts, np.searchsorted(seen, numbers), asked, truth_there)
+        school.prepare(texts, np.searchsorted(seen, numbers), found, asked, truth_there)
         made = variants(texts, chosen.copies, vectors=vectors, seed=seed) if chosen.copies else []
-        taught[head] = np.full((len(examples), len(names)), np.nan, dtype=np.float32)
+        taught[head] = np.full((len(examples) + len(found), len(names)), np.nan, dtype=np.float32)
         taught[head][rows] = _widened(school.opinion(), seen, len(names))
-        spared = school.spared(made, (budget or Budget()).larger)
+        taught[head][len(examples) :] = _widened(school.label(found), seen, len(names))
+        spared = school.spared(made, budget.larger)
         extra.append((head, made, _widened(school.label(made, spared), seen, len(names))))
-        also = f"; also on {len(made):,} made-up texts" if made else ""
-        ways.append(f"{head}: {school.panel.way}{also}")
-    return Lesson(_joined(examples, taught, extra, heads), "; ".join(ways))
+        ways.append(f"{head}: {school.panel.way}{_also(found, unlabelled, made)}")
+    if not taught:
+        found = []
+    return Lesson(_joined(examples, found, taught, extra, heads), "; ".join(ways), len(found))
 
 
 def installed() -> bool:
@@ -172,6 +181,25 @@ def _known(
     numbers = truth(examples.labels.get(head, [None] * len(examples)), names)
     rows = np.flatnonzero(numbers >= 0)
     return [examples.texts[i] for i in rows], numbers[rows], rows
+
+
+def _drawn(texts: Sequence[str], tokens: int, seed: int) -> list[str]:
+    """Return different texts in a seeded order, as many as have so many tokens together."""
+    different = list(dict.fromkeys(texts))
+    order = np.random.default_rng([seed, 41]).permutation(len(different))
+    cost = np.minimum(token_counts([len(text) for text in different]), WINDOW)[order]
+    return [different[i] for i in order[np.cumsum(cost) <= tokens]]
+
+
+def _also(found: Sequence[str], unlabelled: Sequence[str], made: Sequence[str]) -> str:
+    """Return in words what was taught besides the labelled rows."""
+    parts = []
+    if found:
+        of = f" of {len(unlabelled):,}" if len(found) < len(unlabelled) else ""
+        parts.append(f"{len(found):,}{of} texts without a label")
+    if made:
+        parts.append(f"{len(made):,} made-up texts")
+    return f"; also on {' and '.join(parts)}" if parts else ""
 
 
 def _widened(values: Floats, seen: NDArray[np.int64], labels: int) -> Floats:
@@ -201,14 +229,19 @@ class _School:
         self.texts: list[str] = []
         self.panel = Panel()
 
-    def prepare(self, texts: list[str], numbers: Ints, dev: list[str], truth: Ints) -> None:
-        """Fit every teacher on the rows, then their shares and temperatures on dev."""
+    def prepare(
+        self, texts: list[str], numbers: Ints, found: list[str], dev: list[str], truth: Ints
+    ) -> None:
+        """Fit every teacher on the rows, then their shares and temperatures on dev.
+
+        The frozen encoder also learns from its own answers to texts `found` without a label.
+        """
         self.texts = texts
         self.said("linear teacher", 0, 1)
         linear = LinearTeacher(texts, numbers, seed=self.seed)
         self.panel.seats.append(Seat("TF-IDF", linear.scores, linear.out_of_fold))
         if self.plan.way != "linear":
-            self._seat_frozen(texts, numbers)
+            self._seat_frozen(texts, numbers, found)
         if self.plan.way == "tuned":
             tuning = {"epochs": self.plan.epochs, "long_share": self.plan.long_share}
             self._seat_tuned(texts, numbers, self.encoder, tuning)
@@ -216,16 +249,23 @@ class _School:
             self._seat_short(texts, numbers)
         self.panel.weigh(dev, truth)
 
-    def _seat_frozen(self, texts: list[str], numbers: Ints) -> None:
+    def _seat_frozen(self, texts: list[str], numbers: Ints, found: list[str]) -> None:
         from nlp.teacher import SentenceEncoder, embed, probe
 
         encoder, windows = SentenceEncoder(self.encoder), self.plan.windows
-        self.said("teacher reads", 0, len(texts))
-        vectors = embed(texts, encoder=encoder, cache=self.cache, windows=windows)
-        fitted = probe(vectors, numbers, seed=self.seed)
+        self.said("teacher reads", 0, len(texts) + len(found))
+
+        def read(asked: list[str]) -> Floats:
+            return embed(asked, encoder=encoder, cache=self.cache, windows=windows)
+
+        unlabelled = read(found) if found else None
+        place = {text: i for i, text in enumerate(found)}
+        fitted = probe(read(texts), numbers, unlabelled_MD=unlabelled, seed=self.seed)
 
         def scores(asked: list[str]) -> Floats:
-            return fitted.scores(embed(asked, encoder=encoder, cache=self.cache, windows=windows))
+            if unlabelled is not None and all(text in place for text in asked):
+                return fitted.scores(unlabelled[[place[text] for text in asked]])
+            return fitted.scores(read(asked))
 
         self.panel.seats.append(Seat("a frozen sentence encoder", scores, fitted.out_of_fold))
 
@@ -288,27 +328,30 @@ class _School:
         spared[order] = np.cumsum(cost[order]) > tokens
         return spared
 
-    def label(self, made: list[str], spared: NDArray[np.bool_]) -> Floats:
+    def label(self, texts: list[str], spared: NDArray[np.bool_] | None = None) -> Floats:
         """Return the panel's distribution for texts that have no label."""
         blocks = [np.zeros((0, self.classes), dtype=np.float32)]
-        for start in range(0, len(made), _BLOCK):
-            self.said("teacher labels", start, len(made))
+        for start in range(0, len(texts), _BLOCK):
+            self.said("teacher labels", start, len(texts))
             block = slice(start, start + _BLOCK)
-            blocks.append(self.panel.distribution(made[block], spared[block]))
+            asked = None if spared is None else spared[block]
+            blocks.append(self.panel.distribution(texts[block], asked))
         return np.concatenate(blocks)
 
 
 def _joined(
     examples: Examples,
+    found: Sequence[str],
     taught: Mapping[str, Floats],
     extra: Sequence[tuple[str, list[str], Floats]],
     heads: Mapping[str, Sequence[str]],
 ) -> Examples:
-    """Return the examples with opinions, the variants of every head behind them."""
-    texts = list(examples.texts)
-    labels = {head: list(examples.labels[head]) for head in heads}
+    """Return the examples and what was found, with opinions, every head's variants behind them."""
+    texts = [*examples.texts, *found]
+    written = len(texts)
+    labels = {head: [*examples.labels[head], *[None] * len(found)] for head in heads}
     opinions = {
-        head: [taught.get(head, np.full((len(examples), len(names)), np.nan, np.float32))]
+        head: [taught.get(head, np.full((written, len(names)), np.nan, np.float32))]
         for head, names in heads.items()
     }
     for taught_head, made, on_made in extra:
@@ -317,6 +360,5 @@ def _joined(
             labels[head] += [None] * len(made)
             nothing = np.full((len(made), len(names)), np.nan, dtype=np.float32)
             opinions[head].append(on_made if head == taught_head else nothing)
-    return Examples(
-        texts, labels, {head: np.concatenate(parts) for head, parts in opinions.items()}
-    )
+    taught_all = {head: np.concatenate(parts) for head, parts in opinions.items()}
+    return Examples(texts, labels, taught_all, made=len(texts) - written)

@@ -24,19 +24,21 @@ class Examples:
     """Texts, each head's label of every text (None: not known), and what a teacher thinks.
 
     `taught[head]` is (N, L), a distribution over the head's labels; NaN where the teacher said
-    nothing. A text may have no label at all and only a teacher's opinion.
+    nothing. A text may have no label at all and only a teacher's opinion. The last `made` texts
+    were made up from others: they do not show which words people use.
     """
 
     texts: list[str]
     labels: dict[str, list[str | None]]
     taught: dict[str, Floats] = field(default_factory=dict)
+    made: int = 0
 
     def __len__(self) -> int:
         """Return the number of texts."""
         return len(self.texts)
 
     def select(self, rows: Sequence[int] | NDArray[np.int64]) -> Examples:
-        """Return some of the rows, in the order given."""
+        """Return some of the rows, in the order given; none of them counts as made up."""
         index = np.asarray(rows, dtype=np.int64)
         return Examples(
             [self.texts[i] for i in index],
@@ -57,6 +59,16 @@ def truth(values: Sequence[str | None], names: Sequence[str]) -> NDArray[np.int6
     """Return each row's label as its number; -1 where it has none of these."""
     numbers = {name: i for i, name in enumerate(names)}
     return np.array([-1 if v is None else numbers.get(v, -1) for v in values], dtype=np.int64)
+
+
+def believed(examples: Examples, head: str, names: Sequence[str]) -> NDArray[np.int64]:
+    """Return each row's label as its number, or the one a teacher thinks likeliest; -1: neither."""
+    numbers = truth(examples.labels.get(head, [None] * len(examples)), names)
+    soft = examples.taught.get(head)
+    if soft is None:
+        return numbers
+    taught = ~np.isnan(soft[:, 0])
+    return np.where((numbers < 0) & taught, np.nan_to_num(soft).argmax(1), numbers)
 
 
 def targets(

@@ -64,7 +64,8 @@ def _judge(path: Path, text: str, label: str) -> dict[str, Any]:
     counts = Counter(table.labels)
     found: dict[str, Any] = {
         "rows": len(table),
-        "left_out": table.left_out,
+        "unlabelled": len(table.unlabelled),
+        "left_out": table.left_out - len(table.unlabelled),
         "labels": len(counts),
         "counts": counts.most_common(SHOWN_LABELS),
         "characters": sum(map(len, table.texts)) // max(1, len(table)),

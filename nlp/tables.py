@@ -27,6 +27,7 @@ class Table:
     labels: list[str]
     left_out: int
     places: list[int]  # which row of the file each one is, counted from 0
+    unlabelled: Sequence[str] = ()  # texts of rows that have no label
 
     def __len__(self) -> int:
         """Return the number of usable rows."""
@@ -39,27 +40,32 @@ class Table:
             [self.labels[i] for i in rows],
             self.left_out,
             [self.places[i] for i in rows],
+            self.unlabelled,
         )
 
 
 def read_table(path: Path, *, text: str = "text", label: str = "label") -> Table:
-    """Return the rows of `path` that have a text and a label.
+    """Return the rows of `path` that have a text and a label, and texts that have none beside.
 
     A number or a truth value as label is read as its text. Raises BadFile or NoSuchField.
     """
     columns = read_columns(path, [text, label])
-    texts, labels, places = [], [], []
+    texts, labels, places, unlabelled = [], [], [], []
     total = 0
     for place, (t, v) in enumerate(zip(columns[text], columns[label], strict=True)):
         total += 1
         value = _label(v)
-        if isinstance(t, str) and t.strip() and value:
-            texts.append(t)
-            labels.append(value)
-            places.append(place)
+        if not isinstance(t, str) or not t.strip():
+            continue
+        if not value:
+            unlabelled.append(t)
+            continue
+        texts.append(t)
+        labels.append(value)
+        places.append(place)
     if not total:
         raise BadFile(f"{path.name} has no rows")
-    return Table(texts, labels, total - len(texts), places)
+    return Table(texts, labels, total - len(texts), places, unlabelled)
 
 
 def read_columns(path: Path, fields: Sequence[str]) -> dict[str, list[Any]]:

@@ -29,6 +29,8 @@ from nlp.errors import TeacherMissing
 from nlp.panel import assign_folds
 from sequence.device import multiplies_bfloat16
 
+SELF_TAUGHT = 2  # times that a probe learns from its own answers
+
 Vectors = NDArray[np.float32]
 
 
@@ -209,6 +211,7 @@ def probe(
     vectors_ND: Vectors,
     labels: NDArray[np.integer],
     *,
+    unlabelled_MD: Vectors | None = None,
     folds: int = 5,
     strength: float = 20.0,
     seed: int = 0,
@@ -217,10 +220,16 @@ def probe(
 
     `labels` are class numbers from 0 without gaps. `strength` is scikit-learn's C. A row of a
     class that its fold's other rows lack gets that class's floor probability: the caller mixes
-    soft targets with the labels.
+    soft targets with the labels. `unlabelled_MD` are vectors of texts without a label: it then
+    learns twice from its own answers to them, too (Yarowsky 1995, "Unsupervised Word Sense
+    Disambiguation Rivaling Supervised Methods"), which together count no more than the labels.
     """
     classes = int(labels.max()) + 1
     weights_DC, bias_C = _regression(vectors_ND, labels, classes, strength)
+    if unlabelled_MD is not None and len(unlabelled_MD):
+        weights_DC, bias_C = _self_taught(
+            (vectors_ND, labels), unlabelled_MD, (weights_DC, bias_C), strength
+        )
     fold_of = assign_folds(labels, folds, seed)
     targets_NC = np.zeros((len(labels), classes), dtype=np.float32)
     for fold in range(folds):
@@ -230,8 +239,39 @@ def probe(
     return Probe(weights_DC, bias_C, targets_NC)
 
 
+def _self_taught(
+    labelled: tuple[Vectors, NDArray[np.integer]],
+    unlabelled_MD: Vectors,
+    fitted: tuple[Vectors, Vectors],
+    strength: float,
+) -> tuple[Vectors, Vectors]:
+    """Return the regression fitted again on the labels and on what it says of the other texts.
+
+    An answer weighs what it is sure of; all together weigh at most what the labels do.
+    """
+    vectors_ND, labels = labelled
+    weights_DC, bias_C = fitted
+    everything = np.concatenate([vectors_ND, unlabelled_MD])
+    for _ in range(SELF_TAUGHT):
+        said_MC = np.exp(log_softmax(unlabelled_MD @ weights_DC + bias_C))
+        sure_M = said_MC.max(1)
+        share = min(1.0, len(labels) / float(sure_M.sum()))
+        weights_DC, bias_C = _regression(
+            everything,
+            np.concatenate([labels, said_MC.argmax(1)]),
+            len(bias_C),
+            strength,
+            np.concatenate([np.ones(len(labels)), share * sure_M]),
+        )
+    return weights_DC, bias_C
+
+
 def _regression(
-    vectors_ND: Vectors, labels: NDArray[np.integer], classes: int, strength: float
+    vectors_ND: Vectors,
+    labels: NDArray[np.integer],
+    classes: int,
+    strength: float,
+    weights_N: NDArray[np.floating] | None = None,
 ) -> tuple[Vectors, Vectors]:
     """Return weights (D, C) and bias (C,); a class without a row gets a very low bias."""
     from sklearn.linear_model import LogisticRegression
@@ -242,7 +282,9 @@ def _regression(
     if len(present) == 1:
         bias_C[present[0]] = 0.0
         return weights_DC, bias_C
-    fitted = LogisticRegression(C=strength, max_iter=300).fit(vectors_ND, labels)
+    fitted = LogisticRegression(C=strength, max_iter=300).fit(
+        vectors_ND, labels, sample_weight=weights_N
+    )
     coefficients, intercept = fitted.coef_, fitted.intercept_
     if len(present) == 2:  # scikit-learn keeps one row for two classes
         coefficients = np.concatenate([-coefficients / 2, coefficients / 2])

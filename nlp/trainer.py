@@ -16,7 +16,7 @@ from typing import Any
 from nlp import cards, evaluation, report
 from nlp.beginning import shipped_beginning
 from nlp.calibration import OUT_OF_SCOPE
-from nlp.distillation import teach
+from nlp.distillation import Lesson, installed, teach
 from nlp.errors import NotEnoughData, TableError
 from nlp.examples import Examples, check_enough, label_names, split
 from nlp.features import FeatureSettings
@@ -97,6 +97,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
     train_table, dev_table = _tables(job)
     warnings = check_enough([v for v in train_table.labels if v != job.recipe.out_of_scope])
     warnings += _scope_warnings(train_table, dev_table, job.recipe.out_of_scope)
+    warnings += _teacher_warnings(train_table, job.recipe.teacher)
     for warning in warnings:
         tell({"warning": warning})
     vectors = _vectors(job, train_table)
@@ -108,6 +109,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
         examples,
         dev,
         heads,
+        unlabelled=_unlabelled(train_table, dev_table),
         teacher=job.recipe.teacher,
         vectors=vectors,
         seed=job.recipe.seed,
@@ -131,7 +133,7 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
         )
     finally:
         checkpoint.unlink(missing_ok=True)
-    figures = _save(job, version, trained, train_table, dev_table, lesson.way)
+    figures = _save(job, version, trained, train_table, dev_table, lesson)
     return Result(folder, version, figures, tuple(warnings), lesson.way)
 
 
@@ -196,6 +198,23 @@ def _scope_warnings(train: Table, dev: Table, label: str | None) -> list[str]:
     return []
 
 
+def _teacher_warnings(table: Table, teacher: str) -> list[str]:
+    """Say so where rows without a label are of no use."""
+    if not table.unlabelled or teacher not in ("auto", "none"):
+        return []
+    if teacher == "auto" and installed():
+        return []
+    why = "a teacher" if teacher == "none" else "the extra 'train'"
+    rows = f"{len(table.unlabelled):,} rows have no label"
+    return [f"{rows}: without {why} nothing is learnt from them"]
+
+
+def _unlabelled(train: Table, dev: Table) -> list[str]:
+    """Return the texts that have no label anywhere; what dev is asked is not learnt."""
+    labelled = {*train.texts, *dev.texts}
+    return [text for text in train.unlabelled if text not in labelled]
+
+
 def _examples(table: Table, head: str, out_of_scope: str | None) -> Examples:
     labels: list[str | None] = [
         OUT_OF_SCOPE if value == out_of_scope else value for value in table.labels
@@ -221,7 +240,7 @@ def languages(texts: list[str]) -> list[str]:
 
 
 def _save(
-    job: Job, version: str, trained: Trained, table: Table, dev: Table, way: str
+    job: Job, version: str, trained: Trained, table: Table, dev: Table, lesson: Lesson
 ) -> dict[str, Any]:
     """Write the weights folder with its card and report; return dev's figures."""
     classifier = trained.classifier
@@ -244,9 +263,10 @@ def _save(
             "file": job.file.name,
             "rows": len(table),
             "dev_rows": len(dev),
-            "left_out": table.left_out,
+            "unlabelled": lesson.unlabelled,
+            "left_out": table.left_out - lesson.unlabelled,
         },
-        "taught": way,
+        "taught": lesson.way,
         "vectors": trained.begun or "none",
         "recipe": job.recipe.to_json(),
         "history": trained.history.to_json(),

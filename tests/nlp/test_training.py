@@ -100,6 +100,39 @@ def test_a_second_training_is_a_second_version(
     assert set(np.array(labels)[dev_rows]) == set(labels)
 
 
+def test_rows_without_a_label_teach_too(tmp_path: Path, rows_file: Callable[..., Path]) -> None:
+    """A teacher reads them; the card counts them; what dev is asked is never among them."""
+    pytest.importorskip("sklearn", reason="needs the extra train")
+    examples, dev = made(60, seed=0), made(40, seed=1)
+    free = made(200, seed=2)
+    rows = [
+        *(
+            {"text": t, "label": v}
+            for t, v in zip(examples.texts, examples.labels["wish"], strict=True)
+        ),
+        *({"text": t, "label": None} for t in [*free.texts, *dev.texts]),
+    ]
+    file = tmp_path / "half.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    job = Job(
+        name="half",
+        file=file,
+        dev=rows_file(dev, "dev.jsonl"),
+        models_dir=tmp_path,
+        device="cpu",
+        recipe=replace(QUICK, teacher="linear"),
+    )
+
+    result = train_file(job)
+
+    fresh = {*free.texts} - {*examples.texts, *dev.texts}
+    assert f"also on {len(fresh)}" in result.way
+    assert f"{len(fresh)} without a label" in (result.folder / "README.md").read_text()
+    assert not result.warnings
+    alone = train_file(replace(job, recipe=QUICK))
+    assert any("240 rows have no label" in warning for warning in alone.warnings)
+
+
 def test_too_little_memory_is_a_sentence(tmp_path: Path, rows_file: Callable[..., Path]) -> None:
     """The process ends, not the machine; what it may have is said, and nothing is left behind."""
     job = Job(name="w", file=rows_file(made(200, seed=0)), models_dir=tmp_path, recipe=QUICK)

@@ -80,10 +80,13 @@ def test_training_reads_what_people_said(folder: Path, ledger: Ledger, tmp_path:
     assert (ours["label"], ours["document"]) == ("hr", document.id)
 
     file = tmp_path / "before.csv"
-    file.write_text(f'text,label\n"{mine["text"]}",billing\nsomething else,other\n')
+    file.write_text(
+        f'text,label\n"{mine["text"]}",billing\nsomething else,other\nnot yet sorted,\n'
+    )
     target, _ = merged(file, tmp_path, "email", head="decision", text="text", label="label")
     learned = [json.loads(line) for line in target.read_text().splitlines()]
-    assert len(learned) == 31
+    assert len(learned) == 32
+    assert {"text": "not yet sorted", "label": None} in learned
     assert {"text": mine["text"], "label": "sales"} in learned
     assert {"text": mine["text"], "label": "billing"} not in learned
 

@@ -44,6 +44,9 @@ def test_columns_are_recognised_and_confirmed_before_anything_is_trained(
     assert '<option value="words" selected>' in page.text
     assert '<option value="wish" selected>' in page.text
     assert "40 rows with text and label" in page.text
+    mixed = upload(person, ROWS + '{"words": "no idea yet", "wish": null}\n{"wish": "refund"}\n')
+    assert "40 rows with text and label, 1 with a text alone" in mixed.text
+    assert "1 without a text" in mixed.text
     assert ledger.jobs.list(ME).items == []
 
     answer = begin(person, out_of_scope="", encoder="gru", teacher="none")
