@@ -32,6 +32,7 @@ from sequence.training import Progress
 
 Said = Callable[[dict[str, Any]], None]
 TOLD_SECONDS = 0.2
+ROUGH = 50  # rows of dev, below which a figure is a few points off by chance
 SHOWN = ("epoch", "loss", "dev_accuracy", "dev_loss")  # of an epoch, while training
 
 
@@ -98,6 +99,8 @@ def train_file(job: Job, *, said: Said | None = None) -> Result:
     warnings = check_enough([v for v in train_table.labels if v != job.recipe.out_of_scope])
     warnings += _scope_warnings(train_table, dev_table, job.recipe.out_of_scope)
     warnings += _teacher_warnings(train_table, job.recipe.teacher)
+    if len(dev_table) < ROUGH:
+        warnings.append(f"only {len(dev_table)} rows to measure on: the figures will be rough")
     for warning in warnings:
         tell({"warning": warning})
     vectors = _vectors(job, train_table)
