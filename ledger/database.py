@@ -113,9 +113,13 @@ class Database:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
             with connection.begin():
-                if not self.is_sqlite:  # it locks no row, and copies large tables in between
-                    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+                self.bear_silence(connection)  # it locks no row, and writes files in between
                 yield connection
+
+    def bear_silence(self, connection: Connection) -> None:
+        """Let this transaction say nothing for as long as it takes what is done beside it."""
+        if not self.is_sqlite:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""

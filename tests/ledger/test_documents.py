@@ -421,6 +421,36 @@ def test_a_delete_beside_an_accept_of_the_same_bytes(place: Place, viewer: Viewe
         other.close()
 
 
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_a_file_that_is_slow_to_delete_is_not_taken_from_who_hands_it_in(
+    place: Place, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deletes keeps the name for as long as it takes, and is not cut off in between."""
+    monkeypatch.setattr("ledger.database.SILENT_SECONDS", 0.1)
+    ledger, other = place.open(), place.open()
+    body = b"the same large file" * 1000
+    ledger.files.put(body)
+    deleting, accepted = threading.Event(), threading.Event()
+    delete = ledger.files.delete
+
+    def slowly(name: str) -> None:
+        deleting.set()
+        accepted.wait(1)  # longer than anybody may be silent
+        delete(name)
+
+    monkeypatch.setattr(ledger.files, "delete", slowly)
+    thread = threading.Thread(target=ledger.tidy, kwargs={"orphan_seconds": -1})
+    thread.start()
+    assert deleting.wait(30)
+    document = other.documents.accept(body, viewer=viewer, source="api")
+    accepted.set()
+    thread.join()
+
+    assert other.documents.original(document.id, viewer)[1] == body
+    ledger.close()
+    other.close()
+
+
 def test_scopes(ledger: Ledger, viewer: Viewer) -> None:
     """A token that may only hand in cannot read, one that may only read cannot change."""
     reader = Viewer("ours", "r", frozenset({"read"}))
