@@ -2,7 +2,8 @@
 
 SQLite: WAL, `synchronous=FULL`, foreign keys, and `BEGIN IMMEDIATE` for every transaction that
 writes, so that no writer fails half-way because another was first. PostgreSQL: whoever says
-nothing in the middle of a transaction for SILENT_SECONDS is cut off, and his rows are free again.
+nothing in the middle of a transaction for SILENT_SECONDS is cut off, and his rows are free again;
+whoever waits for a row longer than BUSY_SECONDS is told so.
 """
 
 from __future__ import annotations
@@ -26,13 +27,21 @@ from sqlalchemy.engine import ExceptionContext
 from ledger.columns import SECOND
 from ledger.errors import LedgerBusy, LedgerUnreachable, StorageFull
 
-BUSY_SECONDS = 30  # how long a writer waits for SQLite's lock
+BUSY_SECONDS = 30  # how long a writer waits for SQLite's lock, or one for a row of PostgreSQL's
 # SQLite's own way of waiting sleeps up to 100 ms at a time, and whoever came last may be first
 LOOK_SECONDS = (0.0005, 0.004)
 CHECKPOINT_PAGES = 4_000  # of SQLite's log, 16 MB: a document touches some fifteen
 # A process that stops in the middle of a transaction (frozen, its machine paused, its network
 # gone) keeps the rows it locked until the server gives it up; nobody can take over before
 SILENT_SECONDS = 30
+NAME = "mailroom"  # of our sessions on PostgreSQL
+AT_LENGTH = "mailroom, at length"  # of one that may be silent
+_END_SILENT = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND usename = current_user AND application_name = :name"
+    " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND wait_event = 'ClientRead'"
+    " AND state_change < clock_timestamp() - make_interval(secs => :seconds)"
+)
 IN_CHUNK = 500  # values in one IN (...): SQLite bounds a statement's variables
 FULL_ERRNO = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SQLITE_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE}
@@ -113,13 +122,26 @@ class Database:
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
             with connection.begin():
-                self.bear_silence(connection)  # it locks no row, and writes files in between
+                self.take_time(connection)  # it locks no row, and writes files in between
                 yield connection
 
-    def bear_silence(self, connection: Connection) -> None:
-        """Let this transaction say nothing for as long as it takes what is done beside it."""
+    def take_time(self, connection: Connection) -> None:
+        """Let this transaction wait, and be silent, for as long as it takes."""
         if not self.is_sqlite:
+            connection.exec_driver_sql(f"SET LOCAL application_name = '{AT_LENGTH}'")
             connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")
+            connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+
+    def end_silent(self) -> int:
+        """End our sessions that stopped in the middle of a transaction; return how many.
+
+        The server's own limit overlooks who stopped in the middle of the driver's pipeline.
+        """
+        if self.is_sqlite:
+            return 0
+        with self.reading() as connection:
+            limits = {"name": NAME, "seconds": SILENT_SECONDS}
+            return len(connection.execute(_END_SILENT, limits).all())
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that knows ON CONFLICT."""
@@ -160,7 +182,7 @@ class Database:
         if self.is_sqlite:
             return self._make_sqlite_engine()
         engine = create_engine(self.url, pool_pre_ping=True, pool_size=5, max_overflow=15)
-        event.listen(engine, "connect", _limit_silence)
+        event.listen(engine, "connect", _prepare_postgresql)
         if self._is_corrected:
             event.listen(engine, "connect", self._measure_offset)
         event.listen(engine, "handle_error", _translate)
@@ -205,9 +227,11 @@ def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield values[start : start + IN_CHUNK]
 
 
-def _limit_silence(connection: Any, _record: Any) -> None:
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
+        cursor.execute(f"SET application_name = '{NAME}'")
         cursor.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
+        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
     connection.commit()
 
 
@@ -265,7 +289,8 @@ def _translate(context: ExceptionContext) -> None:
     state = getattr(original, "sqlstate", None)
     if code in SQLITE_FULL or state in {"53100", "53000"}:
         raise StorageFull("the database's disk is full; free some space") from original
-    if code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+    is_locked = code is not None and code & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    if is_locked or state == "55P03":
         raise LedgerBusy("another writer holds the database; try again") from original
     # Without a connection of ours it was connecting that failed
     is_refused = context.connection is None and type(original).__name__ == "OperationalError"

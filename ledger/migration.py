@@ -20,6 +20,7 @@ LOCK = "mailroom migrations"
 def migrate(database: Database, revision: str = "head") -> None:
     """Apply what is missing, all in one transaction; two at once do it one after the other."""
     with database.writing() as connection:
+        database.take_time(connection)
         database.lock_name(connection, LOCK)
         command.upgrade(_config(connection), revision)
 

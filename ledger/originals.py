@@ -92,7 +92,7 @@ class Originals:
         """Delete the file unless a document names it."""
         with self._database.writing() as connection:
             # whoever lost the name here, and woke up, would delete what another has tied to it
-            self._database.bear_silence(connection)
+            self._database.take_time(connection)
             self._database.lock_name(connection, sha256)
             if not is_named(connection, sha256):
                 self._files.delete(sha256)

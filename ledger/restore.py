@@ -52,6 +52,7 @@ def restore(
                 if name.startswith("files/"):
                     files.put_pieces(read_in_pieces(_stream(tar, member)))
             with database.writing() as connection:
+                database.take_time(connection)
                 _insert_all(connection, tar, members, manifest)
         migration.migrate(database)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, OSError) as error:

@@ -72,6 +72,8 @@ def take_up(ledger: Ledger, *, attempts_allowed: int) -> int:
     A lease of another machine's process is left until it lapses; one of this machine's whose
     process is gone need not be waited for.
     """
+    if ended := ledger.database.end_silent():
+        log.warning("silent_sessions_ended", sessions=ended)
     dead = [holder for holder in ledger.owed.holders() if lives(holder) is False]
     if dead:
         freed = ledger.owed.release(dead)

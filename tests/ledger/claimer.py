@@ -37,6 +37,7 @@ def work(ledger: Ledger, holder: str, lease_seconds: float) -> None:
         lease_seconds=lease_seconds,
     )
     if not claimed:
+        ledger.database.end_silent()  # as a worker does now and then
         time.sleep(0.02)  # the others hold the rest
         return
     bodies = ledger.owed.bodies(claimed)

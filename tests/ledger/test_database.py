@@ -9,10 +9,11 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import select, text, update
 
-from ledger import Owed, Viewer, open_ledger
+from ledger import Finished, Owed, Viewer, open_ledger
 from ledger.errors import LedgerBusy, LedgerUnreachable
 from ledger.schema import owed
 from tests.ledger.conftest import Place
@@ -134,6 +135,56 @@ def test_who_falls_silent_in_a_transaction_holds_up_nobody(
 
 
 @pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_who_falls_silent_in_a_pipeline_is_ended_by_the_others(
+    place: Place, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver sends many rows as a pipeline; the server's own limit does not count in one."""
+    monkeypatch.setattr("ledger.database.SILENT_SECONDS", 1)
+    ledger, frozen = place.open(), place.open()
+    ledger.documents.accept(b"x", viewer=viewer, source="api")
+
+    def freeze_and_wake() -> None:
+        with frozen.database.writing() as connection:
+            driver = connection.connection.driver_connection
+            with driver.pipeline(), driver.cursor() as cursor:
+                cursor.execute("SELECT id FROM owed FOR UPDATE")
+                driver.pgconn.send_flush_request()
+                driver.pgconn.flush()
+                end = time.monotonic() + 60
+                while not ledger.database.end_silent() and time.monotonic() < end:
+                    time.sleep(0.1)
+            connection.execute(update(owed).values(holder="frozen"))
+
+    with pytest.raises((LedgerUnreachable, psycopg.OperationalError)):
+        freeze_and_wake()
+    taken = ledger.owed.claim("interactive", holder="two", items=1, characters=10, lease_seconds=60)
+    assert len(taken) == 1
+    assert ledger.database.end_silent() == 0
+    ledger.close()
+    frozen.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
+def test_who_waits_for_a_row_in_vain_is_told(
+    place: Place, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that somebody holds for ever stops nobody for ever."""
+    monkeypatch.setattr("ledger.database.BUSY_SECONDS", 0.2)
+    ledger, other = place.open(), place.open()
+    ledger.documents.accept(b"x", viewer=viewer, source="api")
+    (row,) = ledger.owed.claim(
+        "interactive", holder="one", items=1, characters=10, lease_seconds=60
+    )
+    with other.database.writing() as connection:
+        connection.execute(select(owed).with_for_update()).all()
+        with pytest.raises(LedgerBusy):
+            ledger.owed.finish([Finished(row.id, outcome={"kind": "review"})], holder="one")
+    assert len(ledger.owed.finish([Finished(row.id, outcome={})], holder="one")) == 1
+    ledger.close()
+    other.close()
+
+
+@pytest.mark.parametrize("place", ["postgresql"], indirect=True)
 def test_a_long_backup_is_not_cut_off(
     place: Place, viewer: Viewer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,6 +197,7 @@ def test_a_long_backup_is_not_cut_off(
         limit = text("SELECT setting FROM pg_settings WHERE name = :name")
         name = {"name": "idle_in_transaction_session_timeout"}
         assert connection.execute(limit, name).scalar() == "0"
+        assert ledger.database.end_silent() == 0
     with ledger.database.reading() as connection:
         assert connection.execute(limit, name).scalar() == "50"
     ledger.close()
