@@ -33,6 +33,7 @@ Ints = NDArray[np.int64]
 Said = Callable[[str, int, int], None]  # what is done, how much of it, of how much
 
 WINDOW = 128  # tokens that the teacher reads at once
+MOST_WINDOWS = 4  # of one text
 SHORT_EPOCHS = 3  # of tuning a larger encoder on short texts
 _BLOCK = 8192  # variants labelled between two words of progress
 
@@ -82,7 +83,7 @@ def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Pl
     """
     tokens = np.maximum(3, token_counts(characters))
     once = float(np.minimum(tokens, WINDOW).sum())
-    windows = max(1, min(4, int(budget.reading // max(1.0, once))))
+    windows = max(1, min(MOST_WINDOWS, int(budget.reading // max(1.0, once))))
     copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
     wanted = max(budget.usual_variants, budget.made // len(tokens))
     copies = min(budget.most_variants, wanted, copies)
@@ -187,7 +188,7 @@ def _drawn(texts: Sequence[str], tokens: int, seed: int) -> list[str]:
     """Return different texts in a seeded order, as many as have so many tokens together."""
     different = list(dict.fromkeys(texts))
     order = np.random.default_rng([seed, 41]).permutation(len(different))
-    cost = np.minimum(token_counts([len(text) for text in different]), WINDOW)[order]
+    cost = np.minimum(token_counts([len(text) for text in different]), WINDOW * MOST_WINDOWS)[order]
     return [different[i] for i in order[np.cumsum(cost) <= tokens]]
 
 
