@@ -5,7 +5,8 @@ holding train.jsonl.gz and dev.jsonl.gz. Each way gets the same rows, as many of
 nothing else; all are measured on a sample of dev that none of them sees (`train` keeps a tenth of
 its few rows aside, as it does for everybody). One JSON object a training; needs the extra `train`.
 
-`unlabelled` is plain training on a file that also holds the set's other rows, without their labels.
+Only `unlabelled` gets more: it is plain training on a file that also holds the set's other rows,
+without their labels.
 
 `contrastive` tunes the encoder so that texts of a class lie together and others apart (the mean
 squared error of cosine similarity over drawn pairs), then fits a logistic regression: the idea of

@@ -229,9 +229,11 @@ def chunks(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"SET application_name = '{NAME}'")
-        cursor.execute(f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s'")
-        cursor.execute(f"SET lock_timeout = '{BUSY_SECONDS}s'")
+        cursor.execute(
+            f"SET application_name = '{NAME}';"
+            f"SET idle_in_transaction_session_timeout = '{SILENT_SECONDS}s';"
+            f"SET lock_timeout = '{BUSY_SECONDS}s'"
+        )
     connection.commit()
 
 

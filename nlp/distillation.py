@@ -139,7 +139,7 @@ def teach(
     teachers, their opinions and vectors between calls. Raises TeacherMissing when a teacher is
     asked for by name and the extra is not installed.
     """
-    if teacher == "none" or (teacher == "auto" and not installed()):
+    if not is_taught(teacher):
         return Lesson(examples, "from the labels alone")
     budget = budget or Budget()
     found = _drawn(unlabelled, budget.unlabelled, seed)
@@ -168,6 +168,11 @@ def teach(
     if not taught:
         found = []
     return Lesson(_joined(examples, found, taught, extra, heads), "; ".join(ways), len(found))
+
+
+def is_taught(teacher: str) -> bool:
+    """Say whether a lesson with such a teacher has one: "auto" has where one is installed."""
+    return teacher != "none" and (teacher != "auto" or installed())
 
 
 def installed() -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 from nlp import cards, evaluation, report
 from nlp.beginning import shipped_beginning
 from nlp.calibration import OUT_OF_SCOPE
-from nlp.distillation import Lesson, installed, teach
+from nlp.distillation import Lesson, is_taught, teach
 from nlp.errors import NotEnoughData, TableError
 from nlp.examples import Examples, check_enough, label_names, split
 from nlp.features import FeatureSettings
@@ -203,9 +203,7 @@ def _scope_warnings(train: Table, dev: Table, label: str | None) -> list[str]:
 
 def _teacher_warnings(table: Table, teacher: str) -> list[str]:
     """Say so where rows without a label are of no use."""
-    if not table.unlabelled or teacher not in ("auto", "none"):
-        return []
-    if teacher == "auto" and installed():
+    if not table.unlabelled or is_taught(teacher):
         return []
     why = "a teacher" if teacher == "none" else "the extra 'train'"
     rows = f"{len(table.unlabelled):,} rows have no label"

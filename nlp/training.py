@@ -194,7 +194,7 @@ def _is_solved(
 
 
 def _solve_ngrams(task: ClassifierTask, numbers: Mapping[str, Ints], written: Ints) -> None:
-    """Give the model's n-grams the scores that suit the labels of what people wrote."""
+    """Give the model's n-grams the scores that suit what people wrote and its believed labels."""
     train = ngram_branch.ngram_matrix([task.train[i] for i in written], task.lexicon)
     dev = ngram_branch.ngram_matrix(task.dev, task.lexicon)
     solved = [

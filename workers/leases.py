@@ -67,7 +67,7 @@ class Keeper:
 
 
 def take_up(ledger: Ledger, *, attempts_allowed: int) -> int:
-    """Free what dead processes held, fail what has been tried too often; return how many failed.
+    """Free what dead or frozen processes hold, fail what was tried too often; return how many.
 
     A lease of another machine's process is left until it lapses; one of this machine's whose
     process is gone need not be waited for.

@@ -16,7 +16,7 @@ from sqlalchemy import select, text, update
 from ledger import Finished, Owed, Viewer, open_ledger
 from ledger.errors import LedgerBusy, LedgerUnreachable
 from ledger.schema import owed
-from tests.ledger.conftest import Place
+from tests.ledger.conftest import Place, claim
 
 FORKS = """
 import os, sys, time
@@ -118,11 +118,7 @@ def test_who_falls_silent_in_a_transaction_holds_up_nobody(
             connection.execute(select(owed).with_for_update()).all()
             end = time.monotonic() + 60
             while not claimed and time.monotonic() < end:
-                claimed.extend(
-                    ledger.owed.claim(
-                        "interactive", holder="two", items=1, characters=10, lease_seconds=60
-                    )
-                )
+                claimed.extend(claim(ledger, "two"))
             connection.execute(update(owed).values(holder="frozen"))
 
     with pytest.raises(LedgerUnreachable):
@@ -157,8 +153,7 @@ def test_who_falls_silent_in_a_pipeline_is_ended_by_the_others(
 
     with pytest.raises((LedgerUnreachable, psycopg.OperationalError)):
         freeze_and_wake()
-    taken = ledger.owed.claim("interactive", holder="two", items=1, characters=10, lease_seconds=60)
-    assert len(taken) == 1
+    assert len(claim(ledger, "two")) == 1
     assert ledger.database.end_silent() == 0
     ledger.close()
     frozen.close()
@@ -172,9 +167,7 @@ def test_who_waits_for_a_row_in_vain_is_told(
     monkeypatch.setattr("ledger.database.BUSY_SECONDS", 0.2)
     ledger, other = place.open(), place.open()
     ledger.documents.accept(b"x", viewer=viewer, source="api")
-    (row,) = ledger.owed.claim(
-        "interactive", holder="one", items=1, characters=10, lease_seconds=60
-    )
+    (row,) = claim(ledger, "one")
     with other.database.writing() as connection:
         connection.execute(select(owed).with_for_update()).all()
         with pytest.raises(LedgerBusy):
