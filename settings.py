@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     # Workers
     device: Literal["auto", "cpu", "cuda"] = "auto"
     train_memory_bytes: PositiveInt = 8_000_000_000  # a training process may hold; past it it ends
-    threads: int = Field(default=0, ge=0)  # torch threads of a worker; 0: one a core
+    threads: int = Field(default=0, ge=0)  # 0: one to read with, one a core to train or forecast
     pulse_seconds: PositiveFloat = 10  # how often every queue is rung, work or none
     log_format: Literal["console", "json"] = "console"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -9,7 +9,6 @@ standard output, the last of which is the result or the error.
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from nlp import errors
+from nlp.computing import computing_environment
 from nlp.errors import ReadingError, TrainingFailed
 from nlp.trainer import Job, Result, train_file
 
@@ -36,8 +36,7 @@ def run(job: Job, *, memory_bytes: int, threads: int = 0, said: Said | None = No
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # threads that wait by sleeping: on busy cores, spinning made a training four times longer
-        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+        env=computing_environment(),
     )
     last: dict[str, Any] = {}
     try:

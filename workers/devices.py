@@ -21,8 +21,13 @@ def cores() -> int:
 
 
 def torch_threads(wanted: int) -> int:
-    """Return the threads torch is to use in one child: the setting, or one a core."""
-    return wanted or cores()
+    """Return the threads torch is to read with in one child: the setting, or one.
+
+    A model this small has too little to share: two threads that sleep while they wait for each
+    other read half as fast as one, two that spin a tenth faster, and the second core has other
+    work. More workers use more cores.
+    """
+    return wanted or 1
 
 
 def share_cores() -> None:

@@ -25,6 +25,7 @@ from celery import Celery
 
 from ledger import Job
 from ledger.errors import LedgerError
+from nlp.computing import computing_environment
 from workers.addresses import models_folder
 from workers.claiming import COMMIT_PAUSES, Desk
 from workers.context import Context
@@ -281,8 +282,7 @@ def _start(memory_bytes: int) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        # threads that wait by sleeping: on busy cores, spinning made a training four times longer
-        env={"OMP_WAIT_POLICY": "PASSIVE", **os.environ},
+        env=computing_environment(),
         start_new_session=True,
         preexec_fn=lambda: die_with_parent(signal.SIGKILL, parent=parent),
     )
