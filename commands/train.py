@@ -70,7 +70,7 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     With --corrections it learns from what people said of documents on pages, over the API and by
     moving mails to folders; FILE is then no longer needed. With --maildir, --mbox or --imap it
     learns from mail that people sorted: folders are the labels, the latest conversations are held
-    back and measured on.
+    back and measured on; mail that nobody has sorted yet counts as rows without a label.
 
     Rows with a text and no label teach, too, where the extra `train` is installed: teachers that
     learned from the labelled rows say what they think of them.
@@ -156,10 +156,12 @@ def _mail(folder: Path, said: _Said, options: dict[str, Any]) -> tuple[Path, Pat
 
     What is chosen on becomes the option `dev`. Raises NotEnoughData before anything is trained.
     """
+    from nlp.distillation import is_taught
     from nlp.errors import NotEnoughData
     from workers import sorted_mail
 
-    found = sorted_mail.learnable(_lying(options))
+    taught = is_taught(options["teacher"])  # without a teacher nobody could say what they are
+    found = sorted_mail.learnable(_lying(options), unsorted=taught)
     if len(found.counts) < 2 or not found.held_back or not found.chosen_on:
         raise NotEnoughData(
             f"two folders with at least {sorted_mail.LEAST} mails each are needed; found: "
@@ -167,10 +169,15 @@ def _mail(folder: Path, said: _Said, options: dict[str, Any]) -> tuple[Path, Pat
         )
     said({"warning": found.words()})
     files = {}
-    for part in ("train", "chosen_on", "held_back"):
+    parts = {
+        "train": [*found.train, *found.unsorted],
+        "chosen_on": found.chosen_on,
+        "held_back": found.held_back,
+    }
+    for part, examples in parts.items():
         path = folder / f"{part.replace('_', '-')}.jsonl"
         names = {"text": options["text"], "label": options["label"]}
-        files[part] = sorted_mail.write(getattr(found, part), path, **names)
+        files[part] = sorted_mail.write(examples, path, **names)
     options["dev"] = files["chosen_on"]
     return files["train"], files["held_back"]
 

@@ -13,6 +13,7 @@ Shapes: N texts, L labels of a head.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -34,6 +35,7 @@ Said = Callable[[str, int, int], None]  # what is done, how much of it, of how m
 
 WINDOW = 128  # tokens that the teacher reads at once
 MOST_WINDOWS = 4  # of one text
+ROWS_A_STEP = 32  # of tuning
 SHORT_EPOCHS = 3  # of tuning a larger encoder on short texts
 _BLOCK = 8192  # variants labelled between two words of progress
 
@@ -43,13 +45,15 @@ class Budget:
     """What a lesson may cost, in tokens; an idle core reads 11,000 and trains on 3,500 a second."""
 
     tuning: int = 900_000  # of all epochs
-    most_epochs: int = 6
+    most_epochs: int = 6  # but for rows so few that
+    steps: int = 200  # are not reached: then up to
+    few_epochs: int = 20
     least_epochs: int = 3  # less is not worth it: then the encoder stays frozen
     labelling: int = 1_000_000  # of variants
     usual_variants: int = 8  # of one text
     most_variants: int = 32  # of one text, where texts are so few that
     made: int = 20_000  # these are not reached in all
-    reading: int = 4_000_000  # of a frozen encoder
+    reading: int = 3_000_000  # of a frozen encoder
     unlabelled: int = 1_500_000  # of what people wrote and nobody labelled
     larger: int = 4_000_000  # of variants that a larger encoder labels, too, where there is one
 
@@ -101,7 +105,8 @@ def _tuning(tokens: NDArray[np.float64], once: float, budget: Budget) -> tuple[i
     """Return how many epochs of tuning fit (0: none), and what share of long texts each takes."""
     epochs = int(budget.tuning // max(1.0, once))
     if epochs >= budget.most_epochs:
-        return budget.most_epochs, 1.0
+        wanted = math.ceil(budget.steps * ROWS_A_STEP / len(tokens))
+        return min(epochs, max(budget.most_epochs, min(wanted, budget.few_epochs))), 1.0
     long = float(np.minimum(tokens[tokens > WINDOW / 2], WINDOW).sum())
     if long > once / 2:
         share = (budget.tuning / budget.most_epochs - (once - long)) / long
@@ -292,7 +297,7 @@ class _School:
             [texts[i] for i in learned],
             numbers[learned],
             encoder=SentenceEncoder(encoder),
-            tuning=Tuning(window=WINDOW, seed=self.seed, **options),
+            tuning=Tuning(window=WINDOW, batch_size=ROWS_A_STEP, seed=self.seed, **options),
             cache=self.cache,
             progress=lambda done, steps, loss: self.said("teacher learns", done, steps),
         )

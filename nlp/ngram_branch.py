@@ -21,12 +21,15 @@ from nlp import measures
 from nlp.batch import make_batch
 from nlp.calibration import softmax, temperature
 from nlp.lexicon import Lexicon
-from nlp.separator import STRENGTHS, separate
+from nlp.panel import assign_folds
+from nlp.separator import STRENGTHS, separate, unseen_margins
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 Types = Sequence[NDArray[np.int32]]
 
+ENOUGH = 100  # rows of dev to choose on
+FOLDS = 5
 _TOGETHER = 512  # documents whose n-grams are looked up at once
 
 
@@ -52,17 +55,23 @@ def solve(train: Any, numbers: Ints, dev: Any, truth: Ints, labels: int) -> Floa
     """Return one head's class scores of every n-gram, (F, L), scaled to be log-probabilities.
 
     `train` and `dev` are matrices of n-grams, `numbers` and `truth` their labels, -1 where a
-    text has none. How strongly rows pull, and the scale, are chosen on dev.
+    text has none. How strongly rows pull, and the scale, are chosen on dev; where that is small,
+    on what training rows get by folds that never saw them.
     """
     known, asked = np.flatnonzero(numbers >= 0), np.flatnonzero(truth >= 0)
+    inputs, own, answers = train[known], numbers[known], truth[asked]
+    fold_of = None
+    if len(asked) < min(ENOUGH, len(known)):
+        fold_of, answers = assign_folds(own, FOLDS, 0), own
     best, chosen = np.inf, np.zeros((train.shape[1], labels), dtype=np.float32)
     for strength in STRENGTHS:
-        weights_FL = separate(train[known], numbers[known], labels, strength=strength)
-        if not len(asked):
-            return weights_FL
-        margins = dev[asked] @ weights_FL
-        heat = temperature(margins, truth[asked])
-        loss = measures.nll(softmax(margins / heat), truth[asked])
+        weights_FL = separate(inputs, own, labels, strength=strength)
+        if fold_of is None:
+            margins = dev[asked] @ weights_FL
+        else:
+            margins = unseen_margins(inputs, own, labels, fold_of, strength=strength)
+        heat = temperature(margins, answers)
+        loss = measures.nll(softmax(margins / heat), answers)
         if loss < best:
             best, chosen = loss, weights_FL / np.float32(heat)
     return chosen

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlp.calibration import log_softmax, temperature
-from nlp.separator import STRENGTHS, NgramFeatures, separate
+from nlp.separator import STRENGTHS, NgramFeatures, separate, unseen_margins
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.integer]
@@ -47,7 +46,7 @@ class LinearTeacher:
             features = NgramFeatures(texts, self.classes, spelling=spelling)
             inputs = features(texts)
             for strength in STRENGTHS:
-                margins = self._unseen_margins(inputs, numbers, fold_of, strength)
+                margins = unseen_margins(inputs, numbers, self.classes, fold_of, strength=strength)
                 right = float((margins.argmax(1) == numbers).mean())
                 if right > best:
                     best, chosen = right, (features, inputs, strength, margins)
@@ -55,17 +54,6 @@ class LinearTeacher:
         self.temperature = temperature(margins, numbers)
         self.out_of_fold = log_softmax(margins / self.temperature)
         self.weights_FC = separate(inputs, numbers, self.classes, strength=strength)
-
-    def _unseen_margins(
-        self, inputs: Any, numbers: Ints, fold_of: NDArray[np.int64], strength: float
-    ) -> Floats:
-        """Return every row's margins by a separator fitted on the other folds."""
-        margins = np.zeros((len(numbers), self.classes), dtype=np.float32)
-        for fold in np.unique(fold_of):
-            seen, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
-            weights_FC = separate(inputs[seen], numbers[seen], self.classes, strength=strength)
-            margins[held] = inputs[held] @ weights_FC
-        return margins
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """Return log-probabilities (N, C)."""

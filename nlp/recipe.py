@@ -54,7 +54,7 @@ class Recipe:
         """
         if self.epochs is not None:
             return self.epochs
-        by_words = 30_000_000 // max(1, words)
+        by_words = 12_000_000 // max(1, words)
         by_steps = 6_000 * self.items // max(1, rows)
         # eight for what a teacher labelled: on banking77 dev still rose after four
         least = max(4, min(8, by_words, 700_000 // max(1, rows)))

@@ -42,6 +42,18 @@ def separate(inputs_NF: Any, numbers: Ints, classes: int, *, strength: float = 0
     return weights_FC
 
 
+def unseen_margins(
+    inputs_NF: Any, numbers: Ints, classes: int, fold_of: NDArray[np.int64], *, strength: float
+) -> Floats:
+    """Return every row's margins (N, C) by a separator fitted on the other folds."""
+    margins = np.zeros((len(numbers), classes), dtype=np.float32)
+    for fold in np.unique(fold_of):
+        seen, held = np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)
+        weights_FC = separate(inputs_NF[seen], numbers[seen], classes, strength=strength)
+        margins[held] = inputs_NF[held] @ weights_FC
+    return margins
+
+
 def _solve(inputs_NF: Any, numbers: Ints, strength: float) -> Floats:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC

@@ -22,5 +22,10 @@ def is_label(folder: str) -> bool:
     return _name(folder) not in KEPT | ARRIVED
 
 
+def is_arrived(folder: str) -> bool:
+    """Say whether mail lies there because it came, and nobody has said yet what it is."""
+    return _name(folder) in ARRIVED
+
+
 def _name(folder: str) -> str:
     return folder.rpartition("/")[2].casefold()

@@ -3,6 +3,9 @@
 Training, choosing and measuring each get mails of their own: whole conversations, the latest ones
 held back. A reply quotes the mail it answers, so a conversation on both sides would be a leak; and
 what a model is wanted for is mail that comes later.
+
+Mail that lies where it arrived has no label: teachers can say what they think of it, if it is of
+no conversation that something is measured on.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from routing import folders, threads
 
 LEAST = 8  # mails of a folder that can be learned from
 HELD_BACK, CHOSEN_ON = 0.15, 0.15  # shares of a folder's conversations
+MOST_UNSORTED = 5_000  # mails without a label that are read
 _GROUP = 64  # mails parsed together
 
 
@@ -38,18 +42,22 @@ class Example:
     """A mail's text and label, and what tells its place in time and conversation."""
 
     text: str
-    folder: str
+    folder: str | None  # None: nobody has sorted it
     message: threads.Message
     at: datetime
 
 
 @dataclass(frozen=True)
 class Learnable:
-    """What was found, divided; `thin` folders had too few mails, `left_out` mails were no use."""
+    """What was found, divided; `thin` folders had too few mails, `left_out` mails were no use.
+
+    `unsorted` mails have no label.
+    """
 
     train: list[Example]
     chosen_on: list[Example]
     held_back: list[Example]
+    unsorted: list[Example] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     thin: tuple[str, ...] = ()
     left_out: int = 0
@@ -65,6 +73,7 @@ class Learnable:
             f"{sum(self.counts.values()):,} mails in {len(self.counts):,} folders: {found}{more}."
             f"{left}{lost} {len(self.train):,} to learn from, {len(self.chosen_on):,} to choose "
             f"on, the latest {len(self.held_back):,} held back."
+            + (f" {len(self.unsorted):,} that nobody has sorted teach, too." * bool(self.unsorted))
         )
 
 
@@ -97,21 +106,41 @@ def mbox(path: Path) -> Iterator[Sorted]:
             box.close()
 
 
-def learnable(mails: Iterable[Sorted], limits: Limits | None = None) -> Learnable:
-    """Return what can be learned from these mails, divided by conversation and time."""
-    examples, left_out = _examples(mails, limits)
-    counts = Counter(example.folder for example in examples)
+def learnable(
+    mails: Iterable[Sorted], limits: Limits | None = None, *, unsorted: bool = False
+) -> Learnable:
+    """Return what can be learned from these mails, divided by conversation and time.
+
+    With `unsorted` also mails without a label, at most MOST_UNSORTED, of conversations from which
+    nothing is chosen on or held back.
+    """
+    examples, left_out = _examples(_useful(mails, unsorted), limits)
+    counts = Counter(example.folder for example in examples if example.folder is not None)
     thin = tuple(sorted(name for name, count in counts.items() if count < LEAST))
-    kept = [example for example in examples if example.folder not in thin]
     parts: tuple[list[Example], list[Example], list[Example]] = ([], [], [])
-    for part, example in _divided(kept):
+    for part, example in _divided([each for each in examples if each.folder not in thin]):
         parts[part].append(example)
+    train, chosen_on, held_back = ([each for each in part if each.folder] for part in parts)
     return Learnable(
-        *parts,
+        train,
+        chosen_on,
+        held_back,
+        unsorted=[each for each in parts[0] if each.folder is None],
         counts=Counter({name: n for name, n in counts.items() if name not in thin}),
         thin=thin,
         left_out=left_out,
     )
+
+
+def _useful(mails: Iterable[Sorted], unsorted: bool) -> Iterator[tuple[str | None, bytes]]:
+    """Yield the mails that people put somewhere, and some of those that only arrived."""
+    room = MOST_UNSORTED if unsorted else 0
+    for one in mails:
+        if folders.is_label(one.folder):
+            yield one.folder, one.raw
+        elif room and folders.is_arrived(one.folder):
+            room -= 1
+            yield None, one.raw
 
 
 def write(examples: Iterable[Example], path: Path, *, text: str, label: str) -> Path:
@@ -122,27 +151,35 @@ def write(examples: Iterable[Example], path: Path, *, text: str, label: str) -> 
     return path
 
 
-def _examples(mails: Iterable[Sorted], limits: Limits | None) -> tuple[list[Example], int]:
-    """Return each text once; one that lies in two folders teaches nothing and is left out."""
+def _examples(
+    mails: Iterator[tuple[str | None, bytes]], limits: Limits | None
+) -> tuple[list[Example], int]:
+    """Return each text once; one that lies in two folders teaches nothing and is left out.
+
+    One that also lies unsorted has its folder. Counted as left out are sorted mails only.
+    """
     found: dict[str, Example] = {}
     contrary: set[str] = set()
     left_out = 0
-    waiting = (one for one in mails if folders.is_label(one.folder))
     with Parser(limits) as parser:
-        while group := list(islice(waiting, _GROUP)):
-            parsed = parser.parse_many([(one.raw, "", "message/rfc822") for one in group])
-            for one, read in zip(group, parsed, strict=True):
+        while group := list(islice(mails, _GROUP)):
+            parsed = parser.parse_many([(raw, "", "message/rfc822") for _, raw in group])
+            for (folder, _), read in zip(group, parsed, strict=True):
                 if isinstance(read, IntakeError) or read.mail is None or not read.text.strip():
-                    left_out += 1
+                    left_out += folder is not None
                     continue
                 message = threads.message(read.mail.to_json())
                 at = message.at or datetime(1970, 1, 1, tzinfo=UTC)
                 at = at if at.tzinfo else at.replace(tzinfo=UTC)
-                example = Example(read.text, one.folder, message, at)
+                example = Example(read.text, folder, message, at)
                 before = found.setdefault(read.text, example)
-                if before.folder != one.folder:
+                if before is example or folder is None:
+                    continue
+                if before.folder is None:
+                    found[read.text] = example
+                elif before.folder != folder:
                     contrary.add(read.text)
-                elif before is not example:
+                else:
                     left_out += 1
     kept = [example for text, example in found.items() if text not in contrary]
     return kept, left_out + len(contrary)
@@ -151,18 +188,21 @@ def _examples(mails: Iterable[Sorted], limits: Limits | None) -> tuple[list[Exam
 def _divided(examples: list[Example]) -> Iterator[tuple[int, Example]]:
     """Yield each example with its part: 0 to learn from, 1 to choose on, 2 held back.
 
-    Whole conversations, by the folder most of their mails lie in; the latest are held back, those
-    before them are chosen on.
+    Whole conversations, by the folder most of their sorted mails lie in; the latest are held back,
+    those before them are chosen on. Of conversations without a sorted mail there is only to learn.
     """
     order = sorted(range(len(examples)), key=lambda i: examples[i].at)
     joined = threads.Threads(examples[i].message for i in order)
     by_folder: dict[str, list[list[Example]]] = {}
     for group in joined.groups():
         own = [examples[order[number]] for number in group]
-        folder = Counter(example.folder for example in own).most_common(1)[0][0]
-        by_folder.setdefault(folder, []).append(own)
+        named = Counter(example.folder for example in own if example.folder is not None)
+        if not named:
+            yield from ((0, example) for example in own)
+            continue
+        by_folder.setdefault(named.most_common(1)[0][0], []).append(own)
     for groups in by_folder.values():
-        groups.sort(key=lambda own: max(example.at for example in own))
+        groups.sort(key=lambda own: max(each.at for each in own if each.folder is not None))
         held, chosen = (_share(len(groups), share) for share in (HELD_BACK, CHOSEN_ON))
         for number, own in enumerate(groups):
             left = len(groups) - number
@@ -176,12 +216,13 @@ def _share(conversations: int, share: float) -> int:
 
 
 def _gmail_label(raw: bytes) -> str:
-    """Return the first of a mail's Gmail labels that a person gave, or ""."""
+    """Return the first of a mail's Gmail labels that a person gave, else where it lies, or ""."""
     head = raw[:20_000].split(b"\n\n", 1)[0]
     for line in head.splitlines():
         name, colon, value = line.partition(b":")
         if colon and name.lower() == b"x-gmail-labels":
             labels = [each.strip() for each in value.decode("utf-8", "replace").split(",")]
             own = [each for each in labels if each and folders.is_label(each)]
-            return own[0] if own else "INBOX"
+            put_away = [each for each in labels if not folders.is_arrived(each)]
+            return next(iter([*own, *put_away]), "INBOX")
     return ""

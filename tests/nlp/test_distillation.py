@@ -161,6 +161,15 @@ def test_more_text_gets_cheaper_teachers() -> None:
     assert plan([60] * 9_000, budget).epochs > plan([60] * 15_000, budget).epochs
 
 
+def test_few_texts_are_tuned_on_more_often() -> None:
+    """An encoder needs some hundred steps to learn anything; a budget is kept all the same."""
+    epochs = [plan([60] * rows, Budget()).epochs for rows in (100, 600, 5_000)]
+
+    assert epochs == [20, 11, 6]
+    assert plan([1500] * 600, Budget()).epochs == 11
+    assert plan([60] * 600, Budget(tuning=70_000)).epochs == 7
+
+
 def test_few_texts_get_more_variants_each() -> None:
     """A student of few rows learns most from what a teacher says of texts near them."""
     copies = [plan([60] * rows, Budget()).copies for rows in (100, 1_000, 5_000)]

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from nlp import ngram_branch
+from nlp.calibration import softmax
 from nlp.classifier import load_classifier
 from nlp.features import FeatureSettings, settings_for
 from nlp.models.text_classifier import Scores
@@ -18,6 +20,7 @@ from nlp.training import Trained, train_classifier
 from tests.nlp.conftest import SMALL, made
 
 pytest.importorskip("sklearn")
+sparse = pytest.importorskip("scipy.sparse")
 
 TEXTS = ["a good film", "good, really good", "a bad film", "bad acting, bad film"] * 5
 SIDES = np.array([1, 1, 0, 0] * 5)
@@ -40,6 +43,17 @@ def test_a_class_without_a_row_is_never_the_answer(classes: int) -> None:
 
     assert (margins[:, 0] < margins[:, 1:].min(1)).all()
     assert (margins[4:].argmax(1) == numbers[4:]).all()
+
+
+def test_four_rows_of_dev_do_not_say_how_sure_ngrams_are() -> None:
+    """Of few labels n-grams know next to nothing of new texts, whatever four lucky rows show."""
+    random = np.random.default_rng(2)
+    inputs = sparse.csr_matrix(random.normal(size=(60, 400)).astype(np.float32))
+    numbers = random.integers(0, 3, 60)  # of chance: nothing can be learned from them
+
+    scores = inputs @ ngram_branch.solve(inputs, numbers, inputs[:4], numbers[:4], 3)
+
+    assert softmax(scores).max(1).mean() < 0.6
 
 
 def test_a_solved_branch_is_left_as_it_is() -> None:

@@ -93,6 +93,36 @@ def test_thin_folders_and_unsorted_mail_are_left_out_and_said() -> None:
     assert "Selten" in found.words()
 
 
+def test_unsorted_mail_teaches_without_a_label_unless_something_is_measured_on_it() -> None:
+    """An answer in the inbox quotes a mail that is held back: its text would be known."""
+    everything = mails()
+    apart = [Sorted("INBOX", letter(990 + i, f"noch offen {i}", day=i)) for i in range(20)]
+    known = learnable(everything)
+    measured = [*known.chosen_on, *known.held_back]
+    numbers = sorted({int((each.message.message_id or "").split("@")[0]) for each in measured})
+    answers = [
+        Sorted("INBOX", letter(2000 + n, f"Antwort auf {n}", day=80, answers=n)) for n in numbers
+    ]
+    sent = [Sorted("Sent", letter(3000, "gesendet", day=3))]
+    found = learnable([*everything, *apart, *answers, *sent], unsorted=True)
+    taught = {each.text.rpartition("\n")[2] for each in found.unsorted}
+    assert taught == {f"noch offen {i}" for i in range(20)}
+    assert (found.train, found.chosen_on, found.held_back) == (
+        known.train,
+        known.chosen_on,
+        known.held_back,
+    )
+    assert "20 that nobody has sorted" in found.words()
+
+
+def test_a_mail_that_is_also_unsorted_has_its_folder() -> None:
+    """Programs keep a copy where the mail arrived."""
+    copies = [Sorted("INBOX", one.raw) for one in mails()]
+    found = learnable([*copies, *mails()], unsorted=True)
+    assert not found.unsorted
+    assert sum(found.counts.values()) == 72
+
+
 def test_a_mail_in_two_folders_teaches_neither() -> None:
     """Contrary labels for one text are noise."""
     both = letter(800, "Ganz genau derselbe Text in zwei Ordnern.", day=1)
@@ -131,8 +161,9 @@ def test_labels_of_an_export_are_folders(tmp_path: Path) -> None:
     box = mailbox.mbox(tmp_path / "all.mbox")
     box.add(b"X-Gmail-Labels: Inbox,Opened,Billing\nSubject: a\n\nhello\n")
     box.add(b"X-Gmail-Labels: Inbox\nSubject: b\n\nhello\n")
+    box.add(b"X-Gmail-Labels: Opened,Sent\nSubject: c\n\nhello\n")
     box.close()
-    assert [one.folder for one in mbox(tmp_path / "all.mbox")] == ["Billing", "INBOX"]
+    assert [one.folder for one in mbox(tmp_path / "all.mbox")] == ["Billing", "INBOX", "Sent"]
 
 
 @pytest.mark.slow
