@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -68,6 +69,28 @@ def test_a_file_becomes_a_model_that_commands_use(
     assert asked.exit_code == 0, asked.output
     (read,) = json.loads(asked.stdout)["results"]
     assert read["outcome"]["labels"]["label"]["value"] == "refund"
+
+
+def test_a_training_does_not_wait_as_the_worker_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_file: Callable[..., Path]
+) -> None:
+    """Two threads that sleep at once take twice as long as one: so a worker's reader waits."""
+    monkeypatch.setenv("OMP_WAIT_POLICY", "PASSIVE")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "0")
+    found: set[bytes] = set()
+
+    def look(_: object) -> None:
+        for child in Path("/proc/self/task").glob("*/children"):
+            for pid in child.read_text().split():
+                with contextlib.suppress(OSError):  # another child, gone meanwhile
+                    words = Path("/proc", pid, "environ").read_bytes().split(b"\0")
+                    found.update(word for word in words if word.startswith(b"GOMP_SPINCOUNT"))
+
+    file = rows_file(made(60, seed=0), "rows.jsonl")
+    job = Job(name="quick", file=file, models_dir=tmp_path, device="cpu", recipe=QUICK)
+    training_process.run(job, memory_bytes=6_000_000_000, threads=1, said=look)
+
+    assert found == {b"GOMP_SPINCOUNT=1000"}
 
 
 def test_out_of_scope_rows_add_their_figures(

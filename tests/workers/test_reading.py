@@ -181,3 +181,20 @@ def test_doctor_masks_secrets_and_looking_makes_nothing(tmp_path) -> None:
     assert not [secret for secret in ("secret1", "secret2", "secret3") if secret in shown]
     assert doctor.addresses(settings)["broker"] == "redis://:secret1@127.0.0.1:1/0"
     assert not (tmp_path / "none").exists()
+
+
+def test_a_worker_reads_with_one_thread_unless_told() -> None:
+    """Two that wait for each other read half as fast as one, and the second core has other work."""
+    script = (
+        "import sys, torch; from workers.reading import Incoming, Readers\n"
+        "readers = Readers(models_dir=None, threads=int(sys.argv[1]))\n"
+        "readers.read([Incoming('A fine film.', 'review')]); readers.close()\n"
+        "print(torch.get_num_threads())"
+    )
+
+    def threads(wanted: int) -> int:
+        command = [sys.executable, "-c", script, str(wanted)]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout.split()[-1])
+
+    assert threads(0) == 1
+    assert threads(2) == 2
