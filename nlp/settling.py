@@ -40,6 +40,7 @@ def calibrate(
     `lengths` are dev's words. Returns dev's scores with n-grams weighed by them.
     """
     best, chosen = -np.inf, scores
+    solved = classifier.model.keeps_ngrams
     for growth in GROWTHS if scores.sequence is not None and scores.ngrams is not None else (0.0,):
         weight = replace(classifier.ngrams, growth=growth).weight_of(lengths)
         grown = _times(scores, weight)
@@ -48,7 +49,7 @@ def calibrate(
             known = np.flatnonzero(dev_truth[head] >= 0)
             own = Scores(*(None if branch is None else branch[known] for branch in grown))
             numbers, columns = dev_truth[head][known], classifier.columns[head]
-            fitted[head] = _calibration(own, columns, labels, numbers, recipe)
+            fitted[head] = _calibration(own, columns, labels, numbers, recipe, solved)
             if len(known):
                 blended = blend(own, columns, fitted[head])
                 worth.append(measures.worth(softmax(blended), numbers))
@@ -74,6 +75,7 @@ def _calibration(
     labels: tuple[str, ...],
     numbers: NDArray[np.int64],
     recipe: Recipe,
+    solved: bool,
 ) -> Calibration:
     inside = in_scope(labels)
     place = {column: i for i, column in enumerate(inside)}
@@ -83,7 +85,8 @@ def _calibration(
     def branch(values: Any) -> Any:
         return None if values is None else values[rows][:, columns].numpy()[:, inside]
 
-    sequence, ngrams = fit_scales(branch(scores.sequence), branch(scores.ngrams), within[rows])
+    branches = branch(scores.sequence), branch(scores.ngrams)
+    sequence, ngrams = fit_scales(*branches, within[rows], solved=solved)
     fitted = Calibration(sequence=sequence, ngrams=ngrams, precision=recipe.precision)
     blended = blend(scores, columns, fitted)
     if len(inside) == 2:

@@ -81,6 +81,25 @@ def test_overconfident_scores_are_cooled() -> None:
     )
 
 
+def test_solved_ngrams_do_not_drown_the_words_where_dev_cannot_say() -> None:
+    """Both branches say much the same: with few rows of dev their sum would be sure of it twice."""
+    generator = np.random.default_rng(0)
+    truth = generator.integers(0, 4, 3000)
+    same = np.eye(4)[truth] * 2 + generator.normal(size=(3000, 4))
+    words, ngrams = (
+        (same + noise).astype(np.float32) for noise in generator.normal(size=(2, 3000, 4)) / 2
+    )
+
+    few = fit_scales(words[:16], ngrams[:16], truth[:16], solved=True)
+    many = fit_scales(words, ngrams, truth, solved=True)
+
+    assert fit_scales(words[:16], ngrams[:16], truth[:16]) == (1.0, 1.0)
+    assert few[0] == 1.0
+    assert few[1] < 0.5
+    assert many == pytest.approx(fit_scales(words, ngrams, truth), rel=0.01), "dev says, not we"
+    assert fit_scales(None, ngrams[:16], truth[:16], solved=True) == (1.0, 1.0), "nothing else"
+
+
 def test_a_label_that_training_made_rare_is_raised_again() -> None:
     """Harmless mail of other sources makes spam look rare: dev says where to draw the line."""
     generator = np.random.default_rng(0)
