@@ -1,12 +1,14 @@
 """Few examples a class: plain training against a frozen sentence encoder and a tuned one.
 
-`python -m benchmarks.few_examples FOLDER [--each 8 16 64] [--seeds 0 1 2] [--ways ...]`, FOLDER
-holding train.jsonl.gz and dev.jsonl.gz. Each way gets the same rows, as many of each class, and
-nothing else; all are measured on a sample of dev that none of them sees (`train` keeps a tenth of
-its few rows aside, as it does for everybody). One JSON object a training; needs the extra `train`.
+`python -m benchmarks.few_examples FOLDER [--each 8 16 64] [--seeds 0 1 2] [--ways ...]
+[--classes N]`, FOLDER holding train.jsonl.gz and dev.jsonl.gz. Each way gets the same rows, as
+many of each class, and nothing else; all are measured on a sample of dev that none of them sees
+(`train` keeps a tenth of its few rows aside, as it does for everybody). One JSON object a
+training; needs the extra `train`.
 
-Only `unlabelled` gets more: it is plain training on a file that also holds the set's other rows,
-without their labels.
+Only two get more: `unlabelled` is plain training on a file that also holds the set's other rows,
+without their labels. With `--classes` the labels of so many classes, drawn, are to be learned and
+all others are none of them: `unsorted` gets their texts, too, as an inbox holds mail of no folder.
 
 `contrastive` tunes the encoder so that texts of a class lie together and others apart (the mean
 squared error of cosine similarity over drawn pairs), then fits a logistic regression: the idea of
@@ -47,6 +49,20 @@ PAIRS = 4  # drawn for each text and kind of pair
 MOST_PAIRS = 4_000
 BATCH = 16
 RATE = 5e-5
+
+
+def some_classes(table: Table, count: int | None, seed: int) -> frozenset[str]:
+    """Return so many of the table's classes, drawn; all of them without a count."""
+    names = sorted(set(table.labels))
+    drawn = np.random.default_rng([seed, 5]).permutation(names)[:count]
+    return frozenset(drawn.tolist())
+
+
+def of_classes(table: Table, wanted: frozenset[str]) -> Table:
+    """Return the rows of these classes, the others' texts as rows without a label."""
+    rows = [i for i, label in enumerate(table.labels) if label in wanted]
+    others = [t for t, label in zip(table.texts, table.labels, strict=True) if label not in wanted]
+    return replace(table.select(rows), unlabelled=others)
 
 
 def draw(table: Table, each: int, seed: int) -> Table:
@@ -166,16 +182,25 @@ def _probed(
 WAYS: dict[str, Way] = {
     "plain": plain,
     "unlabelled": unlabelled,
+    "unsorted": unlabelled,
     "untaught": untaught,
     "frozen": frozen,
     "contrastive": contrastive,
 }
+USUAL = [way for way in WAYS if way != "unsorted"]
 
 
-def measure(folder: Path, each: int, way: str, seed: int, dev_rows: int) -> dict[str, Any]:
+def measure(
+    folder: Path, each: int, way: str, seed: int, dev_rows: int, classes: int | None = None
+) -> dict[str, Any]:
     """Train once on few rows and return the accuracy on dev, with what it took."""
-    table = draw(read_table(folder / "train.jsonl.gz"), each, seed)
-    dev = read_table(folder / "dev.jsonl.gz")
+    whole = read_table(folder / "train.jsonl.gz")
+    wanted = some_classes(whole, classes, seed)
+    whole = of_classes(whole, wanted)
+    table = draw(whole, each, seed)
+    if way == "unsorted":
+        table = replace(table, unlabelled=[*table.unlabelled, *whole.unlabelled])
+    dev = of_classes(read_table(folder / "dev.jsonl.gz"), wanted)
     chosen = np.random.default_rng(17).permutation(len(dev))[:dev_rows]
     dev = dev.select(sorted(chosen.tolist()))
     names = sorted(set(table.labels))
@@ -184,6 +209,7 @@ def measure(folder: Path, each: int, way: str, seed: int, dev_rows: int) -> dict
     right = found == truth(list(dev.labels), names)
     return {
         "set": folder.name,
+        "classes": len(names),
         "each": each,
         "way": way,
         "seed": seed,
@@ -220,7 +246,8 @@ def main() -> None:
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--each", nargs="+", type=int, default=[8, 16, 64])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=USUAL)
+    parser.add_argument("--classes", type=int)
     parser.add_argument("--dev-rows", type=int, default=1000)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -229,7 +256,9 @@ def main() -> None:
         for each in options.each:
             for way in options.ways:
                 for seed in options.seeds:
-                    found.append(measure(folder, each, way, seed, options.dev_rows))
+                    found.append(
+                        measure(folder, each, way, seed, options.dev_rows, options.classes)
+                    )
                     sys.stdout.write(json.dumps(found[-1]) + "\n")
                     sys.stdout.flush()
     sys.stdout.write("\n" + table_of(found))
