@@ -27,6 +27,9 @@ ENCODERS = ("rnn", "lstm", "gru", "birnn", "bilstm", "bigru", "transformer", "no
 @click.option("--maildir", type=click.Path(path_type=Path), help="Learn from folders of mail.")
 @click.option("--mbox", type=click.Path(path_type=Path), help="The same of mbox files.")
 @click.option("--imap", metavar="ACCOUNT", help="The same of an account in mailboxes.toml.")
+@click.option(
+    "--unsorted", is_flag=True, help="With mail: learn from what still lies unsorted, too."
+)
 @click.option("--dev", type=click.Path(path_type=Path), help="Rows to choose on; else a tenth.")
 @click.option("--text", default="text", show_default=True, help="The field with the text.")
 @click.option("--label", default="label", show_default=True, help="The field with the label.")
@@ -70,7 +73,8 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
     With --corrections it learns from what people said of documents on pages, over the API and by
     moving mails to folders; FILE is then no longer needed. With --maildir, --mbox or --imap it
     learns from mail that people sorted: folders are the labels, the latest conversations are held
-    back and measured on; mail that nobody has sorted yet counts as rows without a label.
+    back and measured on. With --unsorted, mail that lies where it arrived counts as rows without
+    a label.
 
     Rows with a text and no label teach, too, where the extra `train` is installed: teachers that
     learned from the labelled rows say what they think of them.
@@ -97,6 +101,8 @@ def command(name: str, file: Path | None, as_json: bool, **options: Any) -> None
         raise click.UsageError(
             "Mail is learned from one place, without FILE, --dev, --corrections."
         )
+    if options["unsorted"] and not mail:
+        raise click.UsageError("--unsorted goes with --maildir, --mbox or --imap.")
     if file is None and (options["task"] or not (options["corrections"] or mail)):
         raise click.UsageError("Missing argument 'FILE'.")
     if options["task"] and file is not None:
@@ -160,8 +166,9 @@ def _mail(folder: Path, said: _Said, options: dict[str, Any]) -> tuple[Path, Pat
     from nlp.errors import NotEnoughData
     from workers import sorted_mail
 
-    taught = is_taught(options["teacher"])  # without a teacher nobody could say what they are
-    found = sorted_mail.learnable(_lying(options), unsorted=taught)
+    # without a teacher nobody could say what the others are
+    unsorted = options["unsorted"] and is_taught(options["teacher"])
+    found = sorted_mail.learnable(_lying(options), unsorted=unsorted)
     if len(found.counts) < 2 or not found.held_back or not found.chosen_on:
         raise NotEnoughData(
             f"two folders with at least {sorted_mail.LEAST} mails each are needed; found: "

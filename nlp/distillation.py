@@ -3,10 +3,12 @@
 A panel of up to three teachers: a linear model over n-grams; a logistic regression on vectors of
 a frozen sentence encoder; the encoder tuned on the labels. Short texts in reasonable number get
 all three, and several variants of every text are labelled by them; more text gets the first two;
-more still the first. A larger encoder may join them for short texts. How far each is heard is
-weighed on dev, for short and for longer texts apart: on films a linear model is as good as an
-encoder, on single sentences it is not. What people wrote and nobody labelled is labelled by the
-panel, too. Without the extra `train` the model learns from the labels alone.
+more still the first. Long texts teach as much themselves: of mails a model learned no more from
+teachers than from the labels, and of few mails less. A larger encoder may join them for short
+texts. How far each is heard is weighed on dev, for short and for longer texts apart: on films a
+linear model is as good as an encoder, on single sentences it is not. What people wrote and nobody
+labelled is labelled by the panel, too. Without the extra `train` the model learns from the labels
+alone.
 
 Shapes: N texts, L labels of a head.
 """
@@ -26,7 +28,7 @@ from numpy.typing import NDArray
 from nlp.augmentation import variants
 from nlp.calibration import log_softmax
 from nlp.examples import Examples, truth
-from nlp.panel import LinearTeacher, Panel, Seat, is_short, token_counts
+from nlp.panel import SHORT, LinearTeacher, Panel, Seat, is_short, token_counts
 from nlp.vectors import WordVectors
 
 Floats = NDArray[np.float32]
@@ -35,6 +37,7 @@ Said = Callable[[str, int, int], None]  # what is done, how much of it, of how m
 
 WINDOW = 128  # tokens that the teacher reads at once
 MOST_WINDOWS = 4  # of one text
+SHORT_SHARE = 0.2  # of short texts; with fewer a teacher is of no use
 ROWS_A_STEP = 32  # of tuning
 SHORT_EPOCHS = 3  # of tuning a larger encoder on short texts
 _BLOCK = 8192  # variants labelled between two words of progress
@@ -71,21 +74,27 @@ class Lesson:
 class Plan:
     """What the budget allows for some texts."""
 
-    way: str  # the dearest teacher of the panel: "tuned", "frozen" or "linear"
+    way: str  # the dearest teacher of the panel: "tuned", "frozen" or "linear"; "none": nobody
     epochs: int = 0
     long_share: float = 1.0  # of long texts, how many an epoch of tuning takes
     copies: int = 0  # variants of each text
     windows: int = 1
 
 
-def plan(characters: Sequence[int], budget: Budget, teacher: str = "auto") -> Plan:
+def plan(
+    characters: Sequence[int], budget: Budget, teacher: str = "auto", *, found: bool = False
+) -> Plan:
     """Return how to teach texts of so many characters; four and a half make a token.
+
+    Where few are short nobody teaches, unless others were `found` that nobody labelled.
 
     Long texts may take turns in tuning, so that short ones, which are cheap, are seen more often:
     but each should be seen. A `teacher` asked for by name is given even past the budget, at its
     least.
     """
     tokens = np.maximum(3, token_counts(characters))
+    if teacher == "auto" and not found and (tokens <= SHORT).mean() < SHORT_SHARE:
+        return Plan(way="none")
     once = float(np.minimum(tokens, WINDOW).sum())
     windows = max(1, min(MOST_WINDOWS, int(budget.reading // max(1.0, once))))
     copies = int(budget.labelling // max(1.0, float(np.minimum(tokens, WINDOW / 3).sum())))
@@ -158,7 +167,10 @@ def teach(
         if only is not None and head not in only:
             ways.append(f"{head}: from the labels alone")
             continue
-        chosen = plan([len(text) for text in texts], budget, teacher)
+        chosen = plan([len(text) for text in texts], budget, teacher, found=bool(found))
+        if chosen.way == "none":
+            ways.append(f"{head}: from the labels alone, for the texts are long")
+            continue
         seen = np.unique(numbers)  # a label nobody gave gets no column in the teachers
         asked, truth_there, _ = _known(dev, head, [names[i] for i in seen])
         school = _School(chosen, len(seen), encoder, short_encoder, cache, seed, said)
@@ -171,7 +183,7 @@ def teach(
         extra.append((head, made, _widened(school.label(made, spared), seen, len(names))))
         ways.append(f"{head}: {school.panel.way}{_also(found, unlabelled, made)}")
     if not taught:
-        found = []
+        return Lesson(examples, "; ".join(ways))
     return Lesson(_joined(examples, found, taught, extra, heads), "; ".join(ways), len(found))
 
 

@@ -38,6 +38,7 @@ def shipment() -> Shipment:
         recipe=Recipe(
             items=64,
             epochs=6,
+            teacher="tuned",  # of its sentences too, which are few beside the reviews
             balance=0.0,
             features=FeatureSettings(
                 general_words=15_000, document_words=30_000, ngrams=120_000, spelling=False

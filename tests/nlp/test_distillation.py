@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -156,9 +157,21 @@ def test_more_text_gets_cheaper_teachers() -> None:
     budget = Budget()
 
     assert plan([60] * 9_000, budget).way == "tuned"
-    assert plan([1500] * 10_000, budget).way == "frozen"
-    assert plan([1500] * 200_000, budget).way == "linear"
+    assert plan([1500] * 10_000, budget, found=True).way == "frozen"
+    assert plan([1500] * 200_000, budget, found=True).way == "linear"
     assert plan([60] * 9_000, budget).epochs > plan([60] * 15_000, budget).epochs
+
+
+def test_long_texts_are_learned_from_their_labels(examples: Examples) -> None:
+    """A teacher of mails takes most of a training's time and makes the model no better."""
+    long = replace(examples, texts=[f"{text} " * 30 for text in examples.texts])
+
+    lesson = teach(long, long, HEADS, unlabelled=[])
+    asked = teach(long, long, HEADS, teacher="linear")
+
+    assert lesson.examples.taught == {}
+    assert "labels alone" in lesson.way
+    assert set(asked.examples.taught) == set(HEADS), "who asks for one has it"
 
 
 def test_few_texts_are_tuned_on_more_often() -> None:
@@ -166,7 +179,7 @@ def test_few_texts_are_tuned_on_more_often() -> None:
     epochs = [plan([60] * rows, Budget()).epochs for rows in (100, 600, 5_000)]
 
     assert epochs == [20, 11, 6]
-    assert plan([1500] * 600, Budget()).epochs == 11
+    assert plan([1500] * 600, Budget(), found=True).epochs == 11
     assert plan([60] * 600, Budget(tuning=70_000)).epochs == 7
 
 
@@ -181,7 +194,9 @@ def test_few_texts_get_more_variants_each() -> None:
 def test_many_short_texts_among_long_ones_are_still_tuned_on() -> None:
     """With money for a part of the long texts an epoch, they take turns."""
     found = plan([1500] * 20_000 + [100] * 8_000, Budget(tuning=6_000_000))
+    none = plan([1500] * 20_000 + [100] * 2_000, Budget(tuning=6_000_000))
 
+    assert none.way == "none"
     assert found.way == "tuned"
     assert 1 <= found.long_share * found.epochs < found.epochs
 
