@@ -166,8 +166,9 @@ def _mail(folder: Path, said: _Said, options: dict[str, Any]) -> tuple[Path, Pat
     from nlp.errors import NotEnoughData
     from workers import sorted_mail
 
-    # without a teacher nobody could say what the others are
     unsorted = options["unsorted"] and is_taught(options["teacher"])
+    if options["unsorted"] and not unsorted:
+        said({"warning": "--unsorted is of no use without a teacher: it needs the extra 'train'."})
     found = sorted_mail.learnable(_lying(options), unsorted=unsorted)
     if len(found.counts) < 2 or not found.held_back or not found.chosen_on:
         raise NotEnoughData(

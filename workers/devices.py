@@ -24,7 +24,7 @@ def torch_threads(wanted: int) -> int:
     """Return the threads torch is to read with in one child: the setting, or one.
 
     A model this small has too little to share: two threads that sleep while they wait for each
-    other read half as fast as one, two that spin a tenth faster, and the second core has other
+    other read half as fast as one, two that spin a fifth faster, and the second core has other
     work. More workers use more cores.
     """
     return wanted or 1

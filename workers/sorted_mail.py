@@ -223,6 +223,6 @@ def _gmail_label(raw: bytes) -> str:
         if colon and name.lower() == b"x-gmail-labels":
             labels = [each.strip() for each in value.decode("utf-8", "replace").split(",")]
             own = [each for each in labels if each and folders.is_label(each)]
-            put_away = [each for each in labels if not folders.is_arrived(each)]
+            put_away = [each for each in labels if each and not folders.is_arrived(each)]
             return next(iter([*own, *put_away]), "INBOX")
     return ""

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from commands import main
+from commands.train import _mail
 from workers.sorted_mail import LEAST, Learnable, Sorted, learnable, maildir, mbox
 
 QUEUES = {
@@ -162,8 +163,11 @@ def test_labels_of_an_export_are_folders(tmp_path: Path) -> None:
     box.add(b"X-Gmail-Labels: Inbox,Opened,Billing\nSubject: a\n\nhello\n")
     box.add(b"X-Gmail-Labels: Inbox\nSubject: b\n\nhello\n")
     box.add(b"X-Gmail-Labels: Opened,Sent\nSubject: c\n\nhello\n")
+    box.add(b"X-Gmail-Labels: \nSubject: d\n\nhello\n")
     box.close()
-    assert [one.folder for one in mbox(tmp_path / "all.mbox")] == ["Billing", "INBOX", "Sent"]
+    assert [one.folder for one in mbox(tmp_path / "all.mbox")] == [
+        *("Billing", "INBOX", "Sent", "INBOX"),
+    ]
 
 
 @pytest.mark.slow
@@ -179,6 +183,17 @@ def test_a_model_of_ones_own_folders(
     assert said["held_back_rows"] >= 9
     assert said["held_back_accuracy"] > 0.8
     assert 0 <= said["held_back_coverage_at_95_precision"] <= 1
+
+
+def test_unsorted_mail_without_a_teacher_is_said(folders: Path, tmp_path: Path) -> None:
+    """Who asks for it and has no teacher would believe that it was learned from."""
+    found: list[dict] = []
+    place = {"maildir": folders, "mbox": None, "imap": None}
+    options = {**place, "unsorted": True, "teacher": "none", "text": "text", "label": "label"}
+
+    _mail(tmp_path, found.append, options)  # type: ignore[arg-type]
+
+    assert any("--unsorted" in said["warning"] for said in found)
 
 
 def test_too_little_mail_is_said_before_training(tmp_path: Path) -> None:
