@@ -109,16 +109,19 @@ def _print(row: dict[str, Any]) -> None:
         click.echo(f"    damaged: {row['damaged']}")
     for head, labels in row["heads"].items():
         score = row["scores"].get(head)
-        known = f", dev accuracy {score['accuracy']:.4f}" if _has_accuracy(score) else ""
+        known = f", dev accuracy {score['accuracy']:.4f}" if _has(score, "accuracy") else ""
         click.echo(f"    {head}: {labels} labels{known}")
+    for name, score in row["scores"].items():
+        if name not in row["heads"] and _has(score, "f1"):  # of stretches that it marks
+            click.echo(f"    {name}: dev F1 {score['f1']:.4f}")
     if row["licence"]:
         click.echo(f"    data: {row['licence']}")
     if row["examples"]:
         click.echo(f"    carries excerpts of {row['examples']:,} rows of its training file")
 
 
-def _has_accuracy(score: Any) -> bool:
-    return isinstance(score, dict) and isinstance(score.get("accuracy"), float)
+def _has(score: Any, measure: str) -> bool:
+    return isinstance(score, dict) and isinstance(score.get(measure), float)
 
 
 def _ledger(settings: Any) -> Any:

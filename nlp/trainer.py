@@ -268,7 +268,7 @@ def _save(
             "left_out": table.left_out - lesson.unlabelled,
         },
         "taught": lesson.way,
-        "vectors": trained.begun or "none",
+        "vectors": trained.vectors or "none",
         "recipe": job.recipe.to_json(),
         "history": trained.history.to_json(),
         "scores": {head: figures},

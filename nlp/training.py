@@ -50,7 +50,7 @@ class Trained:
     history: History
     scores: Scores  # of dev
     truth: dict[str, Ints]  # dev's labels by the classifier's own numbers
-    begun: str | None = None  # where its words and layers came from, if it did not start anew
+    vectors: str | None = None  # whose words' vectors it started from; None: from noise
 
 
 def train_classifier(

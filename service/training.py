@@ -157,7 +157,7 @@ def shipped() -> list[dict[str, Any]]:
     return [
         model | {"heads": _heads(model["facts"])}
         for model in shipped_models()
-        if model["facts"]["labels"]
+        if model["facts"]["labels"] or model["facts"]["scores"]
     ]
 
 
@@ -168,18 +168,23 @@ def decides() -> bool:
 
 
 def _heads(facts: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return each head with its labels' number and dev's figures, where they are known."""
-    scores = facts.get("scores") or {}
+    """Return each head with its labels' number and dev's figures, where they are known.
+
+    A model that marks stretches has no heads: what it was scored on stands in their place.
+    """
+    told = facts.get("scores")
+    scores = told if isinstance(told, dict) else {}
+    labels = facts.get("labels") or {}
     heads = []
-    for head, labels in (facts.get("labels") or {}).items():
-        own = scores.get(head) if isinstance(scores, dict) else None
+    for head in [*labels, *(name for name in scores if not labels)]:
+        own = scores.get(head)
         figures = own if isinstance(own, dict) else {}
-        heads.append({"head": head, "labels": labels} | _plain(figures))
+        heads.append({"head": head, "labels": labels.get(head)} | _plain(figures))
     return heads
 
 
 def _plain(figures: dict[str, Any]) -> dict[str, float | None]:
-    names = ("accuracy", "coverage_at_95_precision", "coverage_at_98_precision", "ece")
+    names = ("accuracy", "f1", "coverage_at_95_precision", "coverage_at_98_precision", "ece")
     return {
         name: value if isinstance(value := figures.get(name), float | int) else None
         for name in names

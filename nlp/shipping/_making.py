@@ -94,7 +94,7 @@ def ship(
         "data": {name: {"rows": len(e), "dev_rows": len(dev[name])} for name, e in train.items()},
         "taught": lesson.way,
         "short_encoder": short_encoder.name if short_encoder else None,
-        "vectors": trained.begun,
+        "vectors": trained.vectors,
         "recipe": recipe.to_json(),
         "history": trained.history.to_json(),
         "scores": scores,

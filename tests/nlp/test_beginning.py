@@ -66,14 +66,14 @@ def test_layers_and_words_are_taken_over(wishes: Beginning) -> None:
 
 
 def test_another_shape_begins_anew(wishes: Beginning) -> None:
-    """Whoever asks for another network gets it, and the model says what it began from."""
+    """Whoever asks for another network gets it, and the model says whose vectors it began from."""
     train, dev = made(60, seed=0), made(30, seed=1)
     fitting = train_classifier(train, dev, SMALL, beginning=wishes)
     other = train_classifier(train, dev, replace(SMALL, hidden_size=12), beginning=wishes)
 
-    assert fitting.begun == "six words"
+    assert fitting.vectors == "six words"
     assert fitting.classifier.model.config.word_size == 10
-    assert other.begun is None
+    assert other.vectors is None
     assert other.classifier.model.config.encoder.hidden_size == 12
 
 

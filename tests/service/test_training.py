@@ -36,6 +36,15 @@ def begin(person: Person, **fields: str) -> Any:
     return person.post("/training/jobs", **said | fields)
 
 
+def test_every_model_that_comes_with_the_product_shows_what_it_scored(person: Person) -> None:
+    """Also the one that marks stretches, which has no labels of its own to be right about."""
+    rows = person.client.get("/training").text.split('id="shipped"')[1].split("<tr>")
+    clauses = next(row for row in rows if "<bdi>contract</bdi>" in row)
+    assert re.search(r"<td>Clauses</td>\s*<td>F1 \d\d\.\d %</td>", clauses)
+    banking = next(row for row in rows if "<bdi>ticket-banking</bdi>" in row)
+    assert re.search(r"<td>Intent \(77\)</td>\s*<td>\d\d\.\d %</td>", banking)
+
+
 def test_columns_are_recognised_and_confirmed_before_anything_is_trained(
     person: Person, ledger: Ledger
 ) -> None:
