@@ -1,7 +1,7 @@
-"""The page about a training: learning curve, confusions, calibration, worst mistakes.
+"""The page about a training: learning curve, calibration, confusions, worst mistakes.
 
-One HTML file that loads nothing: drawings are SVG written here. It quotes texts of the training
-file, so it stays in the data folder with the model.
+One HTML file that loads nothing. It quotes texts of the training file, so it stays in the data
+folder with the model.
 
 Shapes: N rows of dev, L labels.
 """
@@ -9,168 +9,189 @@ Shapes: N rows of dev, L labels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from numpy.typing import NDArray
 
 from nlp import measures
+from nlp.charts import Axis, Line, chart
 from nlp.classifier import Probabilities
 
-WIDTH, HEIGHT, EDGE = 420, 240, 36
-WORST = 20
-_STYLE = """
-:root{color-scheme:light dark;--line:#8884;--a:#2563eb;--b:#d97706}
-body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:currentColor}
-table{border-collapse:collapse;width:100%;margin:1rem 0}
-td,th{border-bottom:1px solid var(--line);padding:.3rem .5rem;text-align:left;vertical-align:top}
-td.n{text-align:right;font-variant-numeric:tabular-nums}
-figure{display:inline-block;margin:0 1rem 0 0}
-"""
+WORST = 20  # mistakes and confusions that are shown
+QUOTED = 300  # characters of a text
+NUMBERED, DRAWN = 12, 40  # labels up to which a matrix has numbers, and is drawn at all
+POINTS = 80  # of the line of what is handled
+Ints = NDArray[np.int64]
 
 
 def render(
     config: Mapping[str, Any],
     head: str,
     answer: Probabilities,
-    truth: NDArray[np.int64],
+    truth: Ints,
     texts: Sequence[str],
     epochs: Sequence[Mapping[str, float]],
 ) -> str:
-    """Return the page, complete."""
-    title = f"{config['name']}, version {config['version']}"
-    figures = config["scores"][head]
-    parts = [
-        f"<h1>{escape(title)}</h1><p>{escape(_story(config))}</p>",
-        _figures(figures),
-        f"<h2>Learning curve</h2>{_curve(epochs)}",
-        f"<h2>Calibration</h2>{_calibration(answer, truth)}",
-        f"<h2>Share handled without a person</h2>{_coverage(answer, truth)}",
-        f"<h2>Most frequent confusions</h2>{_confusions(answer, truth)}",
-        f"<h2>Labels</h2>{_labels(answer, truth)}",
-        f"<h2>Worst mistakes</h2>{_mistakes(answer, truth, texts)}",
-    ]
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>"
+    """Return the page, complete; `truth` is a label's number, below 0 for one it never met."""
+    predicted = answer.values.argmax(1).astype(np.int64)
+    page = _pages().get_template("report.html")
+    return page.render(
+        title=f"{config['name']}, version {config['version']}",
+        data=config["data"],
+        taught=config["taught"],
+        figures=config["scores"][head],
+        percent=_percent,
+        curve=_curve(epochs),
+        curve_says=_curve_says(config["history"]),
+        calibration=_calibration(answer, truth),
+        coverage=_coverage(answer, truth),
+        matrix=_matrix(predicted, truth, answer.names),
+        confusions=_confusions(predicted, truth, answer.names),
+        labels=_labels(predicted, truth, answer.names),
+        mistakes=_mistakes(answer, truth, texts),
     )
 
 
-def _story(config: Mapping[str, Any]) -> str:
-    data = config["data"]
-    return (
-        f"{data['rows']:,} rows of {data['file']}, {data['dev_rows']:,} for dev. Taught: "
-        f"{config['taught']}. All figures below are of dev."
+def _pages() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,  # labels and texts are whatever the file holds
+        undefined=StrictUndefined,
+        trim_blocks=True,
     )
 
 
-def _figures(figures: Mapping[str, float]) -> str:
-    rows = "".join(
-        f"<tr><td>{escape(name.replace('_', ' '))}<td class=n>{value:.4f}"
-        for name, value in figures.items()
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _curve(epochs: Sequence[Mapping[str, float]]) -> list[tuple[str, Markup]]:
+    """Return a caption and a chart for each thing that was followed over the epochs."""
+    followed = (
+        ("loss", "Loss while learning", Axis(name="loss", low=0)),
+        ("dev_loss", "Loss on dev", Axis(name="loss")),
+        ("dev_accuracy", "Share of dev that is right", Axis(name="right", percent=True)),
     )
-    return f"<table>{rows}</table>"
-
-
-def _plot(lines: Mapping[str, list[tuple[float, float]]], x_name: str, y_name: str) -> str:
-    """Return line charts with axes from 0 to the largest value, as SVG."""
-    points = [point for line in lines.values() for point in line] or [(0.0, 0.0)]
-    most_x = max(x for x, _ in points) or 1.0
-    most_y = max(y for _, y in points) or 1.0
-
-    def place(x: float, y: float) -> str:
-        across = EDGE + x / most_x * (WIDTH - 2 * EDGE)
-        return f"{across:.1f},{HEIGHT - EDGE - y / most_y * (HEIGHT - 2 * EDGE):.1f}"
-
-    colours = ("var(--a)", "var(--b)", "#64748b")
     drawn = []
-    for i, (name, line) in enumerate(lines.items()):
-        colour = colours[i % len(colours)]
-        path = " ".join(place(x, y) for x, y in line)
-        drawn.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        drawn.append(f'<text x="{EDGE + 8 + 110 * i}" y="14" fill="{colour}">{escape(name)}</text>')
-    base, right = HEIGHT - EDGE, WIDTH - EDGE
-    return (
-        f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img">'
-        f'<path d="M{EDGE} {EDGE}V{base}H{right}" fill="none" stroke="currentColor"/>'
-        f"{''.join(drawn)}"
-        f'<text x="{right}" y="{base + 26}" text-anchor="end">{escape(x_name)} (to {most_x:.3g})'
-        f'</text><text x="{EDGE}" y="{EDGE - 8}">{escape(y_name)} (to {most_y:.3g})</text>'
-        "</svg></figure>"
+    for name, caption, axis in followed:
+        points = [(entry["epoch"], entry[name]) for entry in epochs if name in entry]
+        if points:
+            line = Line(points=points)
+            drawn.append((caption, _drawn([line], Axis(name="epoch", whole=True), axis)))
+    return drawn
+
+
+def _curve_says(history: Mapping[str, Any]) -> str:
+    done, best = len(history["epochs"]), history["best_epoch"]
+    ended = (
+        "ended early, for dev no longer got better"
+        if history["stopped_early"]
+        else "went its whole length"
     )
+    return f"Epoch {best} of {done} was the best on dev and is what was kept; the training {ended}."
 
 
-def _curve(epochs: Sequence[Mapping[str, float]]) -> str:
-    def line(name: str) -> list[tuple[float, float]]:
-        return [(entry["epoch"], entry[name]) for entry in epochs if name in entry]
-
-    losses = _plot({"training loss": line("loss")}, "epoch", "loss")
-    return losses + _plot({"dev accuracy": line("dev_accuracy")}, "epoch", "accuracy")
+def _drawn(lines: Sequence[Line], x: Axis, y: Axis) -> Markup:
+    return Markup(chart(lines, x, y))  # noqa: S704 - a chart escapes its names
 
 
-def _calibration(answer: Probabilities, truth: NDArray[np.int64]) -> str:
+def _calibration(answer: Probabilities, truth: Ints) -> Markup:
     confidence, right = answer.values.max(1), answer.values.argmax(1) == truth
-    bins = measures.calibration_bins(confidence, right)
-    found = [(mean, hit) for count, mean, hit in bins if count]
-    return _plot({"found": found, "perfect": [(0.0, 0.0), (1.0, 1.0)]}, "confidence", "share right")
+    bins = [one for one in measures.calibration_bins(confidence, right) if one[0]]
+    found = Line(
+        points=[(mean, hit) for _, mean, hit in bins],
+        weights=[float(count) for count, _, _ in bins],
+    )
+    perfect = Line(points=[(0.0, 0.0), (1.0, 1.0)], dashed=True)
+    x = Axis(name="confidence", low=0, high=1, percent=True)
+    y = Axis(name="share right", low=0, high=1, percent=True)
+    return _drawn([found, perfect], x, y)
 
 
-def _coverage(answer: Probabilities, truth: NDArray[np.int64]) -> str:
+def _coverage(answer: Probabilities, truth: Ints) -> Markup:
     right = answer.values.argmax(1) == truth
     order = np.argsort(-answer.values.max(1), kind="stable")
     precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    at = np.unique(np.linspace(0, max(0, len(order) - 1), 60).astype(int))
-    line = [((i + 1) / len(order), float(precision[i])) for i in at[: len(order)].tolist()]
-    return _plot({"precision": line}, "share of rows, surest first", "share right")
+    # the first few rows are all right or one of them is not: no line to be read from
+    first = min(len(order), max(10, len(order) // 50)) - 1
+    at = np.unique(np.linspace(max(0, first), max(0, len(order) - 1), POINTS).astype(int))
+    points = [((i + 1) / len(order), float(precision[i])) for i in at[: len(order)].tolist()]
+    x = Axis(name="share of rows, surest first", low=0, high=1, percent=True)
+    y = Axis(name="share right", high=1, percent=True)
+    return _drawn([Line(points=points)], x, y)
 
 
-def _confusions(answer: Probabilities, truth: NDArray[np.int64]) -> str:
+def _matrix(predicted: Ints, truth: Ints, names: Sequence[str]) -> dict[str, Any] | None:
+    """Return how often each label was called which; None where they are too many to be read."""
+    if len(names) > DRAWN:
+        return None
+    cells = _cells(predicted, truth, len(names))
+    shares = cells / np.maximum(1, cells.sum(1, keepdims=True))
+    lines = [
+        {
+            "name": name,
+            "cells": [
+                # a single mistake among many rows should be seen, too
+                {"rows": rows, "share": max(0.12, 0.8 * share), "diagonal": i == j}
+                for j, (rows, share) in enumerate(zip(counted, shared, strict=True))
+            ],
+        }
+        for i, (name, counted, shared) in enumerate(
+            zip(names, cells.tolist(), shares.tolist(), strict=True)
+        )
+    ]
+    return {"names": list(names), "lines": lines, "numbers": len(names) <= NUMBERED}
+
+
+def _cells(predicted: Ints, truth: Ints, labels: int) -> Ints:
     known = truth >= 0
-    cells = measures.confusion(answer.values[known].argmax(1), truth[known], len(answer.names))
-    if len(answer.names) <= 12:
-        return _matrix(cells, answer.names)
+    return measures.confusion(predicted[known], truth[known], labels)
+
+
+def _confusions(predicted: Ints, truth: Ints, names: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Return what is called what, and how often, the most frequent first."""
+    cells = _cells(predicted, truth, len(names))
     np.fill_diagonal(cells, 0)
     worst = np.argsort(-cells, axis=None, kind="stable")[:WORST]
-    rows = [
-        f"<tr><td>{escape(answer.names[i])}<td>{escape(answer.names[j])}<td class=n>{cells[i, j]}"
-        for i, j in zip(*np.unravel_index(worst, cells.shape), strict=True)
-        if cells[i, j]
-    ]
-    return f"<table><tr><th>is<th>was called<th>times{''.join(rows)}</table>"
+    places = zip(*np.unravel_index(worst, cells.shape), strict=True)
+    return [(names[i], names[j], int(cells[i, j])) for i, j in places if cells[i, j]]
 
 
-def _matrix(cells: NDArray[np.int64], names: Sequence[str]) -> str:
-    head = "".join(f"<th>{escape(name)}" for name in names)
-    rows = "".join(
-        f"<tr><th>{escape(name)}" + "".join(f"<td class=n>{n or ''}" for n in row)
-        for name, row in zip(names, cells.tolist(), strict=True)
-    )
-    return f"<table><tr><th>is / was called{head}{rows}</table>"
-
-
-def _labels(answer: Probabilities, truth: NDArray[np.int64]) -> str:
-    predicted = answer.values.argmax(1)
+def _labels(predicted: Ints, truth: Ints, names: Sequence[str]) -> list[dict[str, Any]]:
     scores = measures.f1_scores(predicted, truth)
-    rows = "".join(
-        f"<tr><td>{escape(answer.names[i])}<td class=n>{int((truth == i).sum())}"
-        f"<td class=n>{score:.3f}"
-        for i, score in sorted(scores.items(), key=lambda pair: pair[1])
-        if i >= 0
-    )
-    return f"<table><tr><th>label<th>rows<th>F1{rows}</table>"
+    found = []
+    for i, f1 in sorted(scores.items(), key=lambda pair: pair[1]):
+        if i < 0:
+            continue
+        hits = int(((predicted == i) & (truth == i)).sum())
+        called, rows = int((predicted == i).sum()), int((truth == i).sum())
+        found.append(
+            {
+                "name": names[i],
+                "rows": rows,
+                "precision": hits / max(1, called),
+                "recall": hits / max(1, rows),
+                "f1": f1,
+            }
+        )
+    return found
 
 
-def _mistakes(answer: Probabilities, truth: NDArray[np.int64], texts: Sequence[str]) -> str:
+def _mistakes(answer: Probabilities, truth: Ints, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the wrong answers that the model was surest of."""
     predicted, confidence = answer.values.argmax(1), answer.values.max(1)
     wrong = np.flatnonzero(predicted != truth)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:WORST]
-    rows = "".join(
-        f"<tr><td>{escape(answer.names[truth[i]] if truth[i] >= 0 else '(unknown label)')}"
-        f"<td>{escape(answer.names[predicted[i]])}<td class=n>{confidence[i]:.3f}"
-        f"<td>{escape(texts[i][:300])}"
-        for i in worst
-    )
-    return f"<table><tr><th>is<th>was called<th>confidence<th>text{rows}</table>"
+    return [
+        {
+            "truth": answer.names[truth[i]] if truth[i] >= 0 else None,
+            "called": answer.names[predicted[i]],
+            "confidence": float(confidence[i]),
+            "text": texts[i][:QUOTED],
+        }
+        for i in worst.tolist()
+    ]
