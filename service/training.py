@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from flask import current_app, request
@@ -16,6 +17,7 @@ from service.access import viewer
 from service.batches import pieces_of
 from service.errors import EmptyDocument, InvalidRequest, UnsupportedMediaType
 from service.parts import parts
+from service.samples import TABLE
 from service.submission import clean_name
 from workers.client import look_at_labelled, shipped_models
 
@@ -32,14 +34,23 @@ Kept = tuple[str, int, str]  # sha256, size in bytes, the file's own name
 
 def keep_upload() -> Kept:
     """Put the one file of this request's form into the store."""
+    files = request.files.getlist("file")
+    if len(files) != 1 or not files[0].filename:
+        raise InvalidRequest("Choose one file of labelled texts.")
+    name = clean_name(files[0].filename)
+    if not name.lower().endswith(ENDINGS):
+        raise UnsupportedMediaType(f"A file's name ends in one of {', '.join(ENDINGS)}.")
+    return _kept(pieces_of(files[0].stream), name)
+
+
+def keep_demonstration() -> Kept:
+    """Put the table that comes with the product into the store."""
+    return _kept([TABLE.read_bytes()], TABLE.name)
+
+
+def _kept(pieces: Iterable[bytes], name: str) -> Kept:
     try:
-        files = request.files.getlist("file")
-        if len(files) != 1 or not files[0].filename:
-            raise InvalidRequest("Choose one file of labelled texts.")
-        name = clean_name(files[0].filename)
-        if not name.lower().endswith(ENDINGS):
-            raise UnsupportedMediaType(f"A file's name ends in one of {', '.join(ENDINGS)}.")
-        kept = parts().ledger.files.put_pieces(pieces_of(files[0].stream))
+        kept = parts().ledger.files.put_pieces(pieces)
     except OSError as error:
         if error.errno in FULL_ERRNO:
             raise StorageFull("the disk for uploads is full; free some space") from error

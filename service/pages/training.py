@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, url_for
@@ -54,12 +55,23 @@ def index() -> str:
 @bp.post("")
 def upload() -> ResponseReturnValue:
     """Keep the form's file and go on to its columns."""
+    return _to_columns(training.keep_upload)
+
+
+@bp.post("/demonstration")
+def demonstration() -> ResponseReturnValue:
+    """Go on to the columns of the table that comes with the product."""
+    return _to_columns(training.keep_demonstration, name="bank-messages")
+
+
+def _to_columns(keep: Callable[[], training.Kept], name: str | None = None) -> ResponseReturnValue:
     try:
-        kept = training.keep_upload()
+        kept = keep()
     except (ServiceError, LedgerError) as error:
         flash(str(error))
         return redirect(url_for("training_page.index"), 303)
-    return redirect(url_for("training_page.columns", kept=training.sealed(kept)), 303)
+    mark = training.sealed(kept)
+    return redirect(url_for("training_page.columns", kept=mark, name=name), 303)
 
 
 @bp.get("/columns")

@@ -45,6 +45,22 @@ def test_every_model_that_comes_with_the_product_shows_what_it_scored(person: Pe
     assert re.search(r"<td>Intent \(77\)</td>\s*<td>\d\d\.\d %</td>", banking)
 
 
+def test_somebody_without_a_table_tries_ours(person: Person, ledger: Ledger) -> None:
+    """One click shows the columns of a table that a training can begin with as it stands."""
+    answer = person.post("/training/demonstration")
+    assert answer.status_code == 303
+    page = person.client.get(answer.headers["Location"]).text
+    assert '<option value="message" selected>' in page
+    assert '<option value="intent" selected>' in page
+    assert "480 rows with text and label" in page
+    kept = re.search(r'name="kept" value="([^"]+)"', page)
+    assert kept
+    said = {"kept": html.unescape(kept[1]), "text": "message", "label": "intent", "name": "bank"}
+    assert "/training/jobs/" in person.post("/training/jobs", **said).headers["Location"]
+    (job,) = ledger.jobs.list(ME, task="train").items
+    assert job.input_name == "bank-messages.csv"
+
+
 def test_columns_are_recognised_and_confirmed_before_anything_is_trained(
     person: Person, ledger: Ledger
 ) -> None:
