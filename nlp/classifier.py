@@ -20,6 +20,7 @@ from nlp.calibration import (
     Calibration,
     scope_probability,
     scope_signs,
+    sharpened,
     softmax,
 )
 from nlp.fitting import embed, predict
@@ -203,7 +204,7 @@ def answer_names(labels: Sequence[str], calibration: Calibration) -> tuple[str, 
 def apply(blended: Floats, labels: Sequence[str], calibration: Calibration) -> Probabilities:
     """Return probabilities from blended scores, with out of scope as the last column if told."""
     names = answer_names(labels, calibration)
-    values = softmax(blended[:, in_scope(labels)])
+    values = softmax(sharpened(blended[:, in_scope(labels)], calibration.sharpness))
     rule = calibration.out_of_scope
     if rule is None:
         return Probabilities(names, values, np.zeros(len(values), dtype=bool))

@@ -19,6 +19,7 @@ from nlp.calibration import (
     fit_bias,
     fit_out_of_scope,
     fit_scales,
+    fit_sharpness,
     softmax,
 )
 from nlp.classifier import Classifier, apply, blend, in_scope, signs_of
@@ -93,7 +94,8 @@ def _calibration(
         bias = np.zeros(len(labels), dtype=np.float32)
         bias[inside[1]] = fit_bias(blended[rows][:, inside], within[rows])
         fitted, blended = replace(fitted, bias=tuple(bias.tolist())), blended + bias
-    values = fitted.to_json()
+    sharpness = fit_sharpness(blended[rows][:, inside], within[rows])
+    values = replace(fitted, sharpness=sharpness).to_json()
     if recipe.out_of_scope is not None and (within < 0).sum() >= 5:
         values["out_of_scope"] = fit_out_of_scope(
             signs_of(blended, labels), within < 0, recipe.out_of_scope, recipe.false_rejection
