@@ -10,11 +10,20 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from ledger import Ledger, Viewer
 from service.app import create_app
 from service.parts import Parts
 from settings import Settings
+from tests.service.browsing import (
+    FLAGS,
+    PHONE_HEIGHT,
+    PHONE_WIDTH,
+    WAIT_MILLISECONDS,
+    Site,
+    Watched,
+)
 from workers.client import open_ledger
 from workers.embedded import EmbeddedServer
 
@@ -135,3 +144,42 @@ def person(app: Flask, issue: Issue) -> Person:
     person = Person(app)
     person.sign_in(issue())
     return person
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("no Chromium here; install one: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A signed-in page of the module's site, on which nothing may go wrong unseen."""
+    context = browser.new_context(base_url=site.url)
+    context.set_default_navigation_timeout(WAIT_MILLISECONDS)
+    watched = Watched(context.new_page(), site.url)
+    watched.page.goto(f"/sign-in?token={site.secret}")
+    yield watched.page
+    assert watched.wrong == []
+    context.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def phone(browser: Browser, site: Site, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A signed-in page as small as a phone's, in both colours."""
+    context = browser.new_context(
+        base_url=site.url,
+        viewport={"width": PHONE_WIDTH, "height": PHONE_HEIGHT},
+        color_scheme=request.param,
+    )
+    context.set_default_navigation_timeout(WAIT_MILLISECONDS)
+    page = context.new_page()
+    page.goto(f"/sign-in?token={site.secret}")
+    yield page
+    context.close()

@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from ledger import Cut, Ledger, Viewer
+from ledger import Cut, Viewer
 from settings import Settings
-from tests.service import outcomes
+from tests.service.browsing import TEXT, Site, check_on_a_phone
 from tests.service.serving import environment, serving
 from workers.client import open_ledger
 
 pytestmark = pytest.mark.browser
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-]
-TEXT = "The 🛏 room was lovely, the staff kind. <b>Great</b> value!"
-
-
-@dataclass
-class Site:
-    """A running server, its ledger and a token."""
-
-    url: str
-    ledger: Ledger
-    secret: str
-
-    def finish(self, document_id: str, text: str = TEXT) -> None:
-        """Do what a worker does with a review."""
-        outcome = outcomes.review(text, {"lovely": 1.0, "staff kind": 0.5})
-        outcomes.finish(
-            self.ledger, document_id, outcome=outcome, text=text, type="text", kind="review"
-        )
-
-    def newest(self) -> str:
-        """Return the id of the document that came last."""
-        return self.ledger.documents.list(Viewer()).items[0].id
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("no Chromium here; install one: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -76,33 +31,6 @@ def site(
     with serving(environment(folder, broker_url)) as server:
         yield Site(server.url, ledger, secret)
     ledger.close()
-
-
-class Watched:
-    """A page with what went wrong on it: errors, refused policies, requests elsewhere."""
-
-    def __init__(self, page: Page, url: str) -> None:
-        self.page = page
-        self.wrong: list[str] = []
-        page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        page.on("console", lambda m: self.wrong.append(m.text) if m.type == "error" else None)
-        page.on(
-            "request",
-            lambda request: (
-                None if request.url.startswith((url, "data:")) else self.wrong.append(request.url)
-            ),
-        )
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A signed-in browser page on which nothing may go wrong unseen."""
-    context = browser.new_context(base_url=site.url)
-    watched = Watched(context.new_page(), site.url)
-    watched.page.goto(f"/sign-in?token={site.secret}")
-    yield watched.page
-    assert watched.wrong == []
-    context.close()
 
 
 def test_the_link_leaves_no_token_behind(page: Page, site: Site) -> None:
@@ -201,53 +129,12 @@ def test_everything_is_reached_by_keyboard(page: Page) -> None:
     assert {"file", "text", "kind"} <= seen
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_fit_a_phone_and_keep_contrast(browser: Browser, site: Site, scheme: str) -> None:
+def test_pages_fit_a_phone_and_keep_contrast(phone: Page, site: Site) -> None:
     """Nothing sticks out sideways, and text stands out from what is behind it."""
     document = site.ledger.documents.accept(b"x", viewer=Viewer(), source="api", name="m.txt")
     site.finish(document.id)
-    size = {"width": 360, "height": 740}
-    context = browser.new_context(base_url=site.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(f"/sign-in?token={site.secret}")
     pages = ["/", "/documents", "/status", "/tokens", "/api/v1/docs", f"/documents/{document.id}"]
-    for path in pages:
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
-        assert page.evaluate(FAINT_TEXT) == [], path
-    context.close()
-
-
-# WCAG 2.2, 1.4.3: text of usual size needs a contrast of 4.5 to what is behind it
-FAINT_TEXT = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgba = (color) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
-    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  const behind = (element) => {
-    const layers = [];
-    for (let e = element; e; e = e.parentElement) {
-      const layer = rgba(getComputedStyle(e).backgroundColor);
-      layers.push(layer);
-      if (layer[3] === 255) break;
-    }
-    return layers.reverse().reduce((under, [r, g, b, a]) =>
-      [r, g, b].map((v, i) => v * a / 255 + under[i] * (1 - a / 255)), [255, 255, 255]);
-  };
-  const faint = [];
-  for (const element of document.querySelectorAll("body *")) {
-    const own = [...element.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
-    if (!own || !element.checkVisibility() || element.closest(".unseen, .skip")) continue;
-    const [a, b] = [light(rgba(getComputedStyle(element).color)), light(behind(element))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) faint.push(`${element.outerHTML.slice(0, 80)}: ${contrast.toFixed(2)}`);
-  }
-  return faint;
-}"""
+    check_on_a_phone(phone, pages)
 
 
 def test_without_scripts_it_works_too(browser: Browser, site: Site) -> None:

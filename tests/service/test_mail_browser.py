@@ -14,15 +14,13 @@ from pydantic import SecretStr
 from ledger import Viewer
 from settings import Settings
 from tests.connectors.conftest import Receiver
+from tests.service.browsing import Site, check_on_a_phone
 from tests.service.mails import RULES, mail
 from tests.service.serving import environment, serving
-from tests.service.test_browser import FAINT_TEXT, Site, Watched, browser
 from workers.app import make_app
 from workers.client import open_ledger
 from workers.context import Context
 from workers.delivery import Courier
-
-__all__ = ["browser"]  # the fixture
 
 pytestmark = pytest.mark.browser
 
@@ -48,17 +46,6 @@ def site(folder: Path, broker_url: str) -> Iterator[Site]:
     with serving(environment(folder, broker_url)) as server:
         yield Site(server.url, ledger, secret)
     ledger.close()
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A signed-in browser page on which nothing may go wrong unseen."""
-    context = browser.new_context(base_url=site.url)
-    watched = Watched(context.new_page(), site.url)
-    watched.page.goto(f"/sign-in?token={site.secret}")
-    yield watched.page
-    assert watched.wrong == []
-    context.close()
 
 
 def edit(page: Page, old: str, new: str) -> None:
@@ -179,16 +166,7 @@ def test_a_delivery_fails_on_purpose_and_is_sent_again_from_the_page(
         receiver.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_they_fit_a_phone_and_keep_contrast(browser: Browser, site: Site, scheme: str) -> None:
+def test_they_fit_a_phone_and_keep_contrast(phone: Page, site: Site) -> None:
     """Nothing sticks out sideways, and text stands out from what is behind it."""
-    size = {"width": 360, "height": 740}
-    context = browser.new_context(base_url=site.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(f"/sign-in?token={site.secret}")
     document = site.newest()
-    for path in ("/routing", "/shadow", "/deliveries", f"/documents/{document}"):
-        page.goto(path)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], path
-        assert page.evaluate(FAINT_TEXT) == [], path
-    context.close()
+    check_on_a_phone(phone, ("/routing", "/shadow", "/deliveries", f"/documents/{document}"))

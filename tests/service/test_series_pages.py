@@ -12,15 +12,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ledger import Viewer
+from tests.service.browsing import WAIT_MILLISECONDS, Site, check_on_a_phone
 from tests.service.serving import environment, serving
-from tests.service.test_browser import FAINT_TEXT, Site, Watched, browser
 from tests.workers.installation import Installation
-
-__all__ = ["browser"]  # the fixture
 
 pytestmark = pytest.mark.browser
 
-JOB_MILLISECONDS = 150_000  # on a busy machine
 DEMAND, FRAUD = "door-demand", "door-fraud"
 
 
@@ -45,23 +42,12 @@ def fraud(browser: Browser, site: Site) -> str:
     page.goto("/series")
     page.locator(f"section[aria-labelledby={FRAUD}]").get_by_role("button", name="Try").click()
     expect(page.get_by_role("heading", name="Alerts to work")).to_be_visible(
-        timeout=JOB_MILLISECONDS
+        timeout=WAIT_MILLISECONDS
     )
     expect(page.locator("[data-drawn=yes] svg")).to_have_count(1)  # where htmx brought it
     address = page.url
     context.close()
     return address
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A signed-in browser page on which nothing may go wrong unseen."""
-    context = browser.new_context(base_url=site.url)
-    watched = Watched(context.new_page(), site.url)
-    watched.page.goto(f"/sign-in?token={site.secret}")
-    yield watched.page
-    assert watched.wrong == []
-    context.close()
 
 
 def sales(path: Path, *, bad: str | None = None) -> Path:
@@ -102,7 +88,7 @@ def test_a_table_is_looked_at_confirmed_and_forecast(page: Page, tmp_path: Path)
     page.get_by_label("How far ahead").fill("7")
     page.get_by_role("button", name="Begin").click()
 
-    expect(page.get_by_role("heading", name="Forecast")).to_be_visible(timeout=JOB_MILLISECONDS)
+    expect(page.get_by_role("heading", name="Forecast")).to_be_visible(timeout=WAIT_MILLISECONDS)
     expect(page.get_by_text("14 forecasts of 2 series")).to_be_visible()
     expect(page.locator("[data-drawn=yes] svg")).to_have_count(1)
     backtest = page.get_by_role("region", name="How each method did")
@@ -142,7 +128,7 @@ def test_a_bad_row_is_named_and_the_person_may_leave(page: Page, tmp_path: Path)
     for column, role in (("branch", "series"), ("bought_on", "time")):
         say(page, column, role)
     page.get_by_role("button", name="Begin").click()
-    expect(page.get_by_role("alert")).to_contain_text("row 5", timeout=JOB_MILLISECONDS)
+    expect(page.get_by_role("alert")).to_contain_text("row 5", timeout=WAIT_MILLISECONDS)
     page.get_by_role("button", name="Erase").click()
     expect(page.get_by_role("alert")).to_contain_text("erased")
     expect(page.locator("#jobs")).not_to_contain_text("bad.csv")
@@ -184,22 +170,11 @@ def test_a_smaller_budget_leaves_the_surest_alerts(page: Page, fraud: str) -> No
     assert int(alerts.inner_text().replace(",", "")) < before
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_they_fit_a_phone_and_keep_contrast(
-    browser: Browser, site: Site, fraud: str, scheme: str
-) -> None:
+def test_they_fit_a_phone_and_keep_contrast(phone: Page, site: Site, fraud: str) -> None:
     """Nothing sticks out sideways, and text stands out from what is behind it."""
-    size = {"width": 360, "height": 740}
-    context = browser.new_context(base_url=site.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
-    page = context.new_page()
-    page.goto(f"/sign-in?token={site.secret}")
     addresses = ["/series", "/series/alerts", fraud]
-    page.goto(fraud)
-    addresses.append(page.locator("#queue tbody a").first.get_attribute("href") or "")
+    phone.goto(fraud)
+    addresses.append(phone.locator("#queue tbody a").first.get_attribute("href") or "")
     done = site.ledger.jobs.list(Viewer(), queue="series", task="demand", state="done").items
     addresses += [f"/series/jobs/{job.id}" for job in done[:1]]
-    for address in addresses:
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], address
-        assert page.evaluate(FAINT_TEXT) == [], address
-    context.close()
+    check_on_a_phone(phone, addresses)

@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from ledger import Viewer
+from tests.service.browsing import WAIT_MILLISECONDS, Site, check_on_a_phone
 from tests.service.serving import environment, serving
-from tests.service.test_browser import FAINT_TEXT, Site, Watched, browser
 from tests.workers.installation import Installation
-
-__all__ = ["browser"]  # the fixture
 
 pytestmark = pytest.mark.browser
 
-JOB_MILLISECONDS = 150_000  # on a busy machine
 WISHES = {
     "refund": ("I want my money back", "please refund the payment", "return what I paid"),
     "delivery": ("where is my parcel", "the package did not arrive", "when will it be here"),
@@ -37,18 +34,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         installation.worker("training", "interactive")
         yield Site(server.url, ledger, secret)
     installation.close()
-
-
-@pytest.fixture
-def page(browser: Browser, site: Site) -> Iterator[Page]:
-    """A signed-in browser page on which nothing may go wrong unseen."""
-    context = browser.new_context(base_url=site.url)
-    context.set_default_navigation_timeout(JOB_MILLISECONDS)
-    watched = Watched(context.new_page(), site.url)
-    watched.page.goto(f"/sign-in?token={site.secret}")
-    yield watched.page
-    assert watched.wrong == []
-    context.close()
 
 
 def labelled(path: Path, rows: int) -> Path:
@@ -76,7 +61,7 @@ def train(page: Page, path: Path) -> None:
 
 def done(page: Page, version: int) -> None:
     """Wait until the page that is open says so by itself."""
-    expect(page.locator("#training")).to_contain_text("Trained", timeout=JOB_MILLISECONDS)
+    expect(page.locator("#training")).to_contain_text("Trained", timeout=WAIT_MILLISECONDS)
     expect(page.get_by_role("heading", level=1)).to_have_text(f"wishes {version}")
 
 
@@ -101,7 +86,7 @@ def test_from_a_table_to_a_model_at_work_and_back(page: Page, site: Site, tmp_pa
     page.get_by_role("button", name="Train it").click()
     progress = page.get_by_role("region", name="Progress")
     running = re.compile(r"epoch \d+ of at most \d+, loss \d")
-    expect(progress).to_contain_text(running, timeout=JOB_MILLISECONDS)  # without reloading
+    expect(progress).to_contain_text(running, timeout=WAIT_MILLISECONDS)  # without reloading
     done(page, 1)
     expect(page.locator("[data-drawn=yes] svg")).to_have_count(2)  # loss and dev's accuracy
     expect(progress).to_contain_text("nearest examples")
@@ -119,7 +104,7 @@ def test_from_a_table_to_a_model_at_work_and_back(page: Page, site: Site, tmp_pa
     page.locator("#text").fill("please refund the payment of last week")
     page.get_by_role("radio", name="wishes").check()
     page.get_by_role("button", name="Read it").click()
-    expect(page.locator(".head .value")).to_have_text("Refund", timeout=JOB_MILLISECONDS)
+    expect(page.locator(".head .value")).to_have_text("Refund", timeout=WAIT_MILLISECONDS)
     similar = page.get_by_role("region", name="Similar labelled examples")
     expect(similar.get_by_role("listitem")).to_have_count(5)
     expect(similar).to_contain_text("please refund the payment, it is about order")
@@ -146,27 +131,15 @@ def test_a_table_that_teaches_nothing_is_said_at_once(page: Page, tmp_path: Path
 
 
 @pytest.mark.timeout(420)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_fits_a_phone_and_keeps_contrast(
-    browser: Browser, site: Site, tmp_path: Path, scheme: str
-) -> None:
+def test_it_fits_a_phone_and_keeps_contrast(phone: Page, site: Site, tmp_path: Path) -> None:
     """Nothing sticks out sideways, and text stands out from what is behind it."""
-    size = {"width": 360, "height": 740}
-    context = browser.new_context(base_url=site.url, viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
-    context.set_default_navigation_timeout(JOB_MILLISECONDS)
-    page = context.new_page()
-    page.goto(f"/sign-in?token={site.secret}")
-    page.goto("/training")
-    page.get_by_label("File").set_input_files(labelled(tmp_path / "wishes.csv", 60))
-    page.get_by_role("button", name="Look at it").click()
-    expect(page.get_by_role("button", name="Train it")).to_be_visible()
-    addresses = [page.url, "/training"]
+    phone.goto("/training")
+    phone.get_by_label("File").set_input_files(labelled(tmp_path / "wishes.csv", 60))
+    phone.get_by_role("button", name="Look at it").click()
+    expect(phone.get_by_role("button", name="Train it")).to_be_visible()
+    addresses = [phone.url, "/training"]
     jobs = site.ledger.jobs.list(Viewer(), task="train").items
     addresses += [f"/training/jobs/{job.id}" for job in jobs]
     addresses += [f"/documents/{one.id}" for one in site.ledger.documents.list(Viewer()).items]
     assert len(addresses) >= 5
-    for address in addresses:
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], address
-        assert page.evaluate(FAINT_TEXT) == [], address
-    context.close()
+    check_on_a_phone(phone, addresses)
