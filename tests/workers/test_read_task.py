@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,20 +11,10 @@ from typing import Any
 import pytest
 import redis
 
+from tests.workers import producer
 from tests.workers.installation import Installation
 
 pytestmark = pytest.mark.slow
-
-# A program of somebody else's: it knows two addresses and a task's name.
-PRODUCER = """
-import json, sys
-from celery import Celery
-broker, results, calls = sys.argv[1], sys.argv[2], json.loads(sys.stdin.read())
-app = Celery(broker=broker, backend=results)
-sent = [app.send_task("mailroom.read", kwargs=call) for call in calls]
-print(json.dumps([each.get(timeout=100) for each in sent]))
-assert not [name for name in sys.modules if name.split(".")[0] in ("workers", "nlp", "ledger")]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +27,8 @@ def mailroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
 
 
 def call(mailroom: Installation, *calls: dict[str, Any]) -> list[list[dict[str, Any]]]:
-    """Run the producer in an empty folder and return the answers to its calls."""
-    finished = subprocess.run(
-        [sys.executable, "-I", "-c", PRODUCER, mailroom.broker.url, mailroom.results.url],
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=mailroom.folder,
-    )
-    assert finished.returncode == 0, finished.stderr
-    answers: list[list[dict[str, Any]]] = json.loads(finished.stdout)
-    return answers
+    """Return the outcomes of each call of `mailroom.read`."""
+    return producer.call(mailroom, *(("mailroom.read", one) for one in calls))
 
 
 def test_another_program_gets_one_outcome_an_item_in_order(mailroom: Installation) -> None:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from tests.workers.installation import Installation
+from tests.workers.producer import call
 
 pytestmark = pytest.mark.slow
-
-# A program of somebody else's: it knows two addresses and the tasks' names.
-PRODUCER = """
-import json, sys
-from celery import Celery
-broker, results, calls = sys.argv[1], sys.argv[2], json.loads(sys.stdin.read())
-app = Celery(broker=broker, backend=results)
-sent = [app.send_task(name, kwargs=call) for name, call in calls]
-print(json.dumps([each.get(timeout=150) for each in sent]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +19,6 @@ def mailroom(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]
     installation.worker("celery")
     yield installation
     installation.close()
-
-
-def call(mailroom: Installation, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-    """Run the producer and return the answers to its calls."""
-    finished = subprocess.run(
-        [sys.executable, "-I", "-c", PRODUCER, mailroom.broker.url, mailroom.results.url],
-        input=json.dumps(calls),
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=mailroom.folder,
-    )
-    assert finished.returncode == 0, finished.stderr
-    answers: list[Any] = json.loads(finished.stdout)
-    return answers
 
 
 def test_demand_answers_each_series(mailroom: Installation) -> None:
