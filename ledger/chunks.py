@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, insert, or_, select, update
 
-from ledger import quotas, results
+from ledger import leases, quotas, results
 from ledger.batches import CLAIMABLE, new_chunk
 from ledger.columns import SECOND, to_datetime
 from ledger.database import Database
@@ -256,23 +256,11 @@ class Chunks:
 
     def holders(self) -> list[str]:
         """Return who holds a lease that has not lapsed."""
-        leased = and_(
-            batch_chunks.c.holder.is_not(None), batch_chunks.c.free_at > self._database.now()
-        )
-        with self._database.reading() as connection:
-            query = select(batch_chunks.c.holder).where(leased).distinct()
-            return list(connection.execute(query).scalars())
+        return leases.holders(self._database, batch_chunks)
 
     def release(self, holders: Iterable[str]) -> int:
         """Let every lease of holders known to be dead lapse now; return how many they were."""
-        now = self._database.now()
-        with self._database.writing() as connection:
-            lapsed = connection.execute(
-                update(batch_chunks)
-                .where(batch_chunks.c.holder.in_(list(holders)), batch_chunks.c.free_at > now)
-                .values(free_at=now)
-            )
-        return lapsed.rowcount
+        return leases.release(self._database, batch_chunks, holders)
 
     def set_aside(self) -> int:
         """Make errors of rows that cost too many workers; return how many chunks they were."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
-from ledger import audit
+from ledger import audit, leases
 from ledger.alerts import alert_row
 from ledger.columns import SECOND, clean, dump_json, new_id, to_datetime
 from ledger.database import Database
@@ -364,21 +364,11 @@ class Jobs:
 
     def holders(self) -> Ids:
         """Return who holds a lease that has not lapsed."""
-        leased = and_(jobs.c.holder.is_not(None), jobs.c.free_at > self._database.now())
-        with self._database.reading() as connection:
-            query = select(jobs.c.holder).where(leased).distinct()
-            return [str(one) for one in connection.execute(query).scalars()]
+        return leases.holders(self._database, jobs)
 
     def release(self, holders: Iterable[str]) -> int:
         """Let every lease of holders known to be dead lapse now; return how many they were."""
-        now = self._database.now()
-        with self._database.writing() as connection:
-            lapsed = connection.execute(
-                update(jobs)
-                .where(jobs.c.holder.in_(list(holders)), jobs.c.free_at > now)
-                .values(free_at=now)
-            )
-        return lapsed.rowcount
+        return leases.release(self._database, jobs, holders)
 
     def set_aside(self) -> Ids:
         """Fail jobs that cost too many workers, for people to see; return their ids."""

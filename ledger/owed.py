@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from ledger import results
+from ledger import leases, results
 from ledger.columns import SECOND
 from ledger.database import Database, chunks
 from ledger.errors import BodyMissing
@@ -187,25 +187,11 @@ class OwedWork:
 
     def holders(self) -> list[str]:
         """Return who holds a lease that has not lapsed."""
-        leased = and_(owed.c.holder.is_not(None), owed.c.free_at > self._database.now())
-        with self._database.reading() as connection:
-            return list(
-                connection.execute(select(owed.c.holder).where(leased).distinct()).scalars()
-            )
+        return leases.holders(self._database, owed)
 
     def release(self, holders: Iterable[str]) -> int:
-        """Let every lease of holders known to be dead lapse now, the attempt counted.
-
-        Returns how many leases that were.
-        """
-        now = self._database.now()
-        with self._database.writing() as connection:
-            lapsed = connection.execute(
-                update(owed)
-                .where(owed.c.holder.in_(list(holders)), owed.c.free_at > now)
-                .values(free_at=now)
-            )
-        return lapsed.rowcount
+        """Let every lease of holders known to be dead lapse now; return how many they were."""
+        return leases.release(self._database, owed, holders)
 
     def set_aside(self, attempts_allowed: int) -> list[str]:
         """Fail documents whose last lease lapsed with their attempts used up; return their ids.
