@@ -1,7 +1,7 @@
 """Documents of our own to try Mailroom with; people, firms and events in them are invented.
 
 `python -m service.samples.make` writes them anew, byte for byte the same. Beside them lies a table
-to try a training with, and that is not ours: 480 messages of 12 intents, drawn from BANKING77
+to try a training with, and that is not ours: 600 messages of 12 intents, drawn from BANKING77
 (Casanueva et al. 2020; PolyAI; CC BY 4.0), for a model learns nothing worth seeing from what
 somebody made up.
 """

@@ -52,7 +52,7 @@ def test_somebody_without_a_table_tries_ours(person: Person, ledger: Ledger) -> 
     page = person.client.get(answer.headers["Location"]).text
     assert '<option value="message" selected>' in page
     assert '<option value="intent" selected>' in page
-    assert "480 rows with text and label" in page
+    assert "600 rows with text and label" in page
     kept = re.search(r'name="kept" value="([^"]+)"', page)
     assert kept
     said = {"kept": html.unescape(kept[1]), "text": "message", "label": "intent", "name": "bank"}
