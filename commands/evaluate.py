@@ -100,7 +100,8 @@ def _evaluate_series(
     from sequence.errors import SequenceError
     from settings import Settings
     from timeseries.errors import SeriesError
-    from timeseries.evaluation import Request, evaluate_series, figures
+    from timeseries.evaluation import evaluate_series, figures
+    from timeseries.request import Request
     from workers.addresses import models_folder
 
     settings = Settings()

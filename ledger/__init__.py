@@ -14,7 +14,7 @@ from ledger.ledger import Ledger, open_ledger
 from ledger.models import Model
 from ledger.owed import Owed
 from ledger.payments import Payment
-from ledger.quotas import Quota
+from ledger.quota import Quota
 from ledger.results import Finished, Result
 from ledger.shelf import Page
 from ledger.tokens import Token

@@ -9,59 +9,20 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from ledger.database import FULL_ERRNO
 from ledger.errors import BodyDamaged, BodyMissing, LedgerUnreachable, StorageFull
+from ledger.place import SHA256, Kept, Place
 
-SHA256 = re.compile(r"[0-9a-f]{64}")
 INCOMING = ".incoming"  # unfinished files, in the same file system as their final place
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A file of the store: its hash, its size in bytes, and when it was last put."""
-
-    sha256: str
-    size: int
-    put_at: datetime
-
-
-class Place(Protocol):
-    """What a kind of store has to do; names are checked before they reach it."""
-
-    def write(self, name: str, body: bytes) -> None:
-        """Keep `body` under `name`, durably, all or nothing."""
-
-    def write_pieces(self, pieces: Iterable[bytes]) -> Kept:
-        """Keep what comes in pieces under its hash, durably, all or nothing."""
-
-    def local(self, name: str) -> AbstractContextManager[Path]:
-        """Lend a path of this machine that holds the file; raises FileNotFoundError."""
-
-    def open(self, name: str) -> IO[bytes]:
-        """Return a stream of the file; raises FileNotFoundError."""
-
-    def size(self, name: str) -> int | None:
-        """Return the size in bytes, or None when there is no such file."""
-
-    def remove(self, name: str) -> None:
-        """Delete the file, if it is there."""
-
-    def names(self) -> Iterator[Kept]:
-        """Yield every file."""
-
-    def sweep(self, seconds: float) -> None:
-        """Delete what interrupted writes of more than `seconds` ago left."""
 
 
 class Files:

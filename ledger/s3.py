@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ledger.database import FULL_ERRNO
 from ledger.errors import LedgerUnreachable, StorageFull
-from ledger.files import Kept
+from ledger.place import SHA256, Kept
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -106,8 +106,6 @@ class Bucket:
 
     def names(self) -> Iterator[Kept]:
         """Yield every object that is one of ours."""
-        from ledger.files import SHA256
-
         with _said_plainly():
             for page in self._connect().list(chunk_size=PAGE):
                 for found in page:

@@ -16,7 +16,7 @@ from ledger import audit
 from ledger.columns import SECOND, clean, new_id, to_datetime, to_microseconds
 from ledger.database import Database
 from ledger.errors import InvalidToken, LedgerBusy, StorageFull
-from ledger.quotas import Quota
+from ledger.quota import Quota
 from ledger.schema import tokens
 from ledger.shelf import Shelf
 from ledger.viewer import SCOPES, Viewer, visible

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, Table, bindparam
 
 from ledger.errors import Forbidden
-from ledger.quotas import Quota
+from ledger.quota import Quota
 
 SCOPES = frozenset({"read", "write", "admin"})  # admin covers the other two
 DEFAULT_WORKSPACE = "default"

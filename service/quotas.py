@@ -9,7 +9,8 @@ from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from ledger import Quota
-from ledger.quotas import LARGEST, Use
+from ledger.quota import LARGEST
+from ledger.quotas import Use
 from service import access, openapi
 from service.access import viewer
 from service.parts import parts

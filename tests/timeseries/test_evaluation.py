@@ -14,8 +14,9 @@ from click.testing import CliRunner
 
 from timeseries.demand.boosted import TreeSettings
 from timeseries.errors import BadRequest, BadTime, SeriesError
-from timeseries.evaluation import Request, evaluate_series, figures
+from timeseries.evaluation import evaluate_series, figures
 from timeseries.fraud import protocol
+from timeseries.request import Request
 
 QUICK: dict[str, Any] = {
     "network": False,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +21,7 @@ from timeseries.fraud.detector import Detector
 from timeseries.fraud.features import Transactions
 from timeseries.fraud.fitting import FraudSettings, fit
 from timeseries.fraud.sequences import CardSequences
-
-if TYPE_CHECKING:
-    from timeseries.evaluation import Request
+from timeseries.request import Request
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
