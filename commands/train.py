@@ -236,13 +236,13 @@ def _hand_in(name: str, file: Path | None, as_json: bool, options: dict[str, Any
     from ledger.errors import LedgerError
     from nlp.errors import BadName, NameTaken
     from settings import Settings
-    from workers import trained
+    from workers import orders
 
     settings = Settings()
     if file is None or options["dev"] or options["vectors"] or options["corrections"]:
         raise click.UsageError("--queue takes one FILE, without --dev, --vectors or --corrections.")
     try:
-        job = trained.hand_in(settings, name, file, options)
+        job = orders.hand_in(settings, name, file, options)
     except (NameTaken, BadName, LedgerError, OSError) as error:
         _fail(error, as_json, status=2)
     else:

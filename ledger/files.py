@@ -48,6 +48,11 @@ class Files:
         """Keep what comes in pieces, however large; raises StorageFull and leaves nothing then."""
         return self._place.write_pieces(pieces)
 
+    def put_file(self, path: Path) -> Kept:
+        """Keep a file of this machine, piece by piece; raises StorageFull, and OSError for it."""
+        with path.open("rb") as stream:
+            return self.put_pieces(read_in_pieces(stream))
+
     @contextmanager
     def local(self, sha256: str) -> Iterator[Path]:
         """Lend a path of this machine with the file's bytes, unchecked; raises BodyMissing."""

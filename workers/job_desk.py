@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
@@ -246,7 +245,7 @@ class Running:
         """Put what the process left into the file store."""
         files = self._context.ledger.files
         return {
-            path.name: files.put_pieces(_pieces(path)).sha256
+            path.name: files.put_file(path).sha256
             for path in sorted(folder.iterdir())
             if path.is_file()
         }
@@ -295,9 +294,3 @@ def _lost(status: int | None) -> dict[str, Any]:
         "message": f"The process that worked on this was ended by {how}, every time; it may have "
         "wanted more memory than there is.",
     }
-
-
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            yield piece

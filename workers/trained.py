@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,6 @@ log = structlog.get_logger(__name__)
 
 # What comes with the product; the file is read, no model is loaded
 _SHIPPED = Path(__file__).resolve().parent.parent / "weights"
-_PIECE = 1 << 20
 
 
 def shipped() -> list[dict[str, Any]]:
@@ -54,7 +51,7 @@ def keep(ledger: Ledger, name: str, folder: Path, viewer: Viewer) -> Model:
     with tempfile.TemporaryDirectory(prefix="mailroom-") as scratch:
         parcel = Path(scratch) / "model.tar"
         pack(folder, parcel)
-        kept = ledger.files.put_pieces(_pieces(parcel))
+        kept = ledger.files.put_file(parcel)
     return ledger.models.keep(
         viewer,
         name=name,
@@ -115,12 +112,6 @@ def _erase_folder(name: str, version: str, models_dir: Path) -> None:
     log.info("model_erased", model=name, version=version)
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        while piece := stream.read(_PIECE):
-            yield piece
-
-
 def at_work(settings: Settings, model: str) -> str:
     """Return NAME@VERSION where a version of the trained model NAME is promoted, else `model`.
 
@@ -167,41 +158,3 @@ def least_version(settings: Settings, name: str) -> int:
         return 1
     finally:
         ledger.close()
-
-
-def hand_in(settings: Settings, name: str, file: Path, options: Mapping[str, Any]) -> str:
-    """Owe a training of a file as a job, ring for a worker, and return the job's id.
-
-    Raises `nlp.errors.BadName` or NameTaken, LedgerError, and OSError for a file that cannot be
-    read.
-    """
-    from nlp.weights import check_name
-    from workers.client import Client, NoAddress, broker_url
-    from workers.jobs.train import RECIPE
-
-    check_name(name)
-    ledger = open_ledger(settings)
-    try:
-        ledger.migrate()
-        kept = ledger.files.put_pieces(_pieces(file))
-        wanted = {field: options[field] for field in ("text", "label", *RECIPE) if options[field]}
-        if options.get("no_examples"):
-            wanted["examples"] = False
-        wanted["least_version"] = int(ledger.models.next_version(name))
-        job = ledger.jobs.add(
-            Viewer(),
-            queue="training",
-            task="train",
-            name=name,
-            options=wanted,
-            input=kept.sha256,
-            input_size=kept.size,
-            input_name=file.name,
-        )
-    finally:
-        ledger.close()
-    with suppress(NoAddress):  # no Mailroom runs here yet: its scheduler rings
-        client = Client(broker_url(settings))
-        client.ring("training")
-        client.close()
-    return job.id

@@ -17,7 +17,7 @@ from ledger import Ledger, Viewer
 from nlp.errors import BadName, BadParcel, NameTaken
 from settings import Settings
 from tests.workers.test_train_job import SMALL, table
-from workers import trained
+from workers import orders, trained
 from workers.client import open_ledger
 
 ME = Viewer()
@@ -206,7 +206,7 @@ def test_a_hostile_name_is_refused(
     file.write_bytes(table(20))
     options = {"text": "words", "label": "wish"} | dict.fromkeys(trained_options(), None)
     with pytest.raises(BadName) as refused:
-        trained.hand_in(settings, name, file, options)
+        orders.hand_in(settings, name, file, options)
     assert refused.value.code == "bad_name"
     assert ledger.jobs.list(ME).items == []
     before = sorted(tmp_path.rglob("*"))
@@ -227,7 +227,7 @@ def test_a_shipped_name_is_not_handed_in(settings: Settings, tmp_path: Path) -> 
     file = tmp_path / "rows.jsonl"
     file.write_bytes(table(20))
     with pytest.raises(NameTaken):
-        trained.hand_in(settings, "ticket", file, {"text": "words", "label": "wish"})
+        orders.hand_in(settings, "ticket", file, {"text": "words", "label": "wish"})
 
 
 @pytest.mark.parametrize("member", ["../../evil", "/tmp/mailroom-evil", "a/evil", ".evil", "link"])
