@@ -56,8 +56,11 @@ def test_a_single_epoch_is_seen() -> None:
 def page(names: list[str], values: NDArray[Any], truth: list[int], texts: list[str]) -> str:
     """Return the report of such answers."""
     nobody = np.zeros(len(values), dtype=bool)
-    answer = Probabilities(tuple(names), values, nobody)
-    truths = np.array(truth)
+    return written(Probabilities(tuple(names), values, nobody), np.array(truth), texts)
+
+
+def written(answer: Probabilities, truths: NDArray[np.int64], texts: list[str]) -> str:
+    """Return the report of a model's answers."""
     config = {
         "name": "wishes",
         "version": "3",
@@ -92,6 +95,16 @@ def test_the_page_says_what_was_right_and_what_was_taken_for_what() -> None:
     delivery = re.search(r"<td>delivery</td>(<td class=\"n\">[^<]*</td>){4}", found)
     assert delivery
     assert re.findall(r">([^<]+)</td>", delivery[0]) == ["delivery", "1", "0.0 %", "0.0 %", "0.0 %"]
+
+
+def test_what_is_out_of_scope_is_told_apart() -> None:
+    """How much of what is none of its business it notices decides whether it may work alone."""
+    names, values = ("a", "b", "out_of_scope"), np.eye(3)[[0, 1, 2, 2]]
+    rejected = values.argmax(1) == 2
+    answer, truth = Probabilities(names, values, rejected), np.array([0, 1, 2, 1])
+    found = written(answer, truth, ["one", "two", "three", "four"])
+    assert re.search(r"none of its business<b>100.0 %</b>.*33.3 % of the others", found)
+    assert "none of its business" not in page(["a", "b"], np.eye(2), [0, 1], ["one", "two"])
 
 
 def test_what_a_file_holds_is_shown_and_never_run() -> None:
