@@ -217,14 +217,19 @@ def _fit_sharpness(scores: Floats, right: NDArray[np.bool_]) -> tuple[float, flo
 
 def _log_odds(scores: Floats) -> NDArray[np.float64]:
     """Return the log-odds of each row's top answer, within bounds."""
-    top = np.clip(softmax(scores).max(1).astype(np.float64), 1e-6, 1 - 1e-6)
+    top = _top(scores)
     return np.clip(np.log(top / (1 - top)), *LOG_ODDS)
 
 
 def _surprise(scores: Floats, right: NDArray[np.bool_]) -> float:
     """Return the summed negative log of how likely the top answers were right, or wrong."""
-    top = np.clip(softmax(scores).max(1).astype(np.float64), 1e-6, 1 - 1e-6)
+    top = _top(scores)
     return float(-np.log(np.where(right, top, 1 - top)).sum())
+
+
+def _top(scores: Floats) -> NDArray[np.float64]:
+    """Return the probability of each row's top answer, never quite 0 or 1."""
+    return np.clip(softmax(scores).max(1).astype(np.float64), 1e-6, 1 - 1e-6)
 
 
 def scope_signs(scores: Floats, rejected_class: Floats | None) -> NDArray[np.float64]:

@@ -38,6 +38,8 @@ def render(
 ) -> str:
     """Return the page, complete; `truth` is a label's number, below 0 for one it never met."""
     predicted = answer.values.argmax(1).astype(np.int64)
+    known = truth >= 0
+    cells = measures.confusion(predicted[known], truth[known], len(answer.names))
     page = _pages().get_template("report.html")
     return page.render(
         title=f"{config['name']}, version {config['version']}",
@@ -49,8 +51,8 @@ def render(
         curve_says=_curve_says(config["history"]),
         calibration=_calibration(answer, truth),
         coverage=_coverage(answer, truth),
-        matrix=_matrix(predicted, truth, answer.names),
-        confusions=_confusions(predicted, truth, answer.names),
+        matrix=_matrix(cells, answer.names),
+        confusions=_confusions(cells, answer.names),
         labels=_labels(predicted, truth, answer.names),
         mistakes=_mistakes(answer, truth, texts),
     )
@@ -125,11 +127,10 @@ def _coverage(answer: Probabilities, truth: Ints) -> Markup:
     return _drawn([Line(points=points)], x, y)
 
 
-def _matrix(predicted: Ints, truth: Ints, names: Sequence[str]) -> dict[str, Any] | None:
+def _matrix(cells: Ints, names: Sequence[str]) -> dict[str, Any] | None:
     """Return how often each label was called which; None where they are too many to be read."""
     if len(names) > DRAWN:
         return None
-    cells = _cells(predicted, truth, len(names))
     shares = cells / np.maximum(1, cells.sum(1, keepdims=True))
     lines = [
         {
@@ -147,18 +148,12 @@ def _matrix(predicted: Ints, truth: Ints, names: Sequence[str]) -> dict[str, Any
     return {"names": list(names), "lines": lines, "numbers": len(names) <= NUMBERED}
 
 
-def _cells(predicted: Ints, truth: Ints, labels: int) -> Ints:
-    known = truth >= 0
-    return measures.confusion(predicted[known], truth[known], labels)
-
-
-def _confusions(predicted: Ints, truth: Ints, names: Sequence[str]) -> list[tuple[str, str, int]]:
+def _confusions(cells: Ints, names: Sequence[str]) -> list[tuple[str, str, int]]:
     """Return what is called what, and how often, the most frequent first."""
-    cells = _cells(predicted, truth, len(names))
-    np.fill_diagonal(cells, 0)
-    worst = np.argsort(-cells, axis=None, kind="stable")[:WORST]
-    places = zip(*np.unravel_index(worst, cells.shape), strict=True)
-    return [(names[i], names[j], int(cells[i, j])) for i, j in places if cells[i, j]]
+    wrong = cells - np.diag(np.diag(cells))
+    worst = np.argsort(-wrong, axis=None, kind="stable")[:WORST]
+    places = zip(*np.unravel_index(worst, wrong.shape), strict=True)
+    return [(names[i], names[j], int(wrong[i, j])) for i, j in places if wrong[i, j]]
 
 
 def _labels(predicted: Ints, truth: Ints, names: Sequence[str]) -> list[dict[str, Any]]:

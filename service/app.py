@@ -10,6 +10,8 @@ from flask import Request as FlaskRequest
 from flask_openapi3 import OpenAPI
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from ledger.database import FULL_ERRNO
+from ledger.errors import StorageFull
 from service import (
     access,
     batches,
@@ -47,6 +49,14 @@ class Request(FlaskRequest):
 
     def _get_file_stream(self, *_: object, **__: object) -> IO[bytes]:
         return batches.spooled() or BytesIO()
+
+    def _load_form_data(self) -> None:
+        try:
+            super()._load_form_data()
+        except OSError as error:
+            if error.errno in FULL_ERRNO:
+                raise StorageFull("the disk for uploads is full; free some space") from error
+            raise
 
 
 def create_app(settings: Settings) -> OpenAPI:

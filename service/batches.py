@@ -10,8 +10,6 @@ from flask import Response, g, request, url_for
 from flask_openapi3 import APIBlueprint, Tag
 
 from ledger import Batch
-from ledger.database import FULL_ERRNO
-from ledger.errors import StorageFull
 from service import access, downloads, openapi, wire
 from service.access import viewer
 from service.errors import EmptyDocument, InvalidRequest, TooLarge, UnsupportedMediaType
@@ -95,12 +93,7 @@ def hand_in(header: SubmissionHeaders) -> Answer:
 
 def submit_batch(*, idempotency_key: str | None = None) -> Batch:
     """Keep the batch that this request's form brings, and ring for a worker."""
-    try:
-        files = request.files.getlist("file")
-    except OSError as error:
-        if error.errno in FULL_ERRNO:
-            raise StorageFull("the disk for uploads is full; free some space") from error
-        raise
+    files = request.files.getlist("file")
     if len(files) != 1:
         raise InvalidRequest("Send exactly one `file`: a table, or a ZIP of documents.")
     kind = known_kind(request.form.get("kind"), viewer())

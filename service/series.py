@@ -12,8 +12,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from werkzeug.datastructures import FileStorage
 
 from ledger import Alert, Job
-from ledger.database import FULL_ERRNO
-from ledger.errors import NotFound, StorageFull
+from ledger.errors import NotFound
 from service import access, downloads, openapi
 from service.access import viewer
 from service.batches import allow_large, close_spooled, pieces_of
@@ -102,12 +101,7 @@ def keep_table(files: Sequence[FileStorage]) -> tuple[str, int, str]:
     if not files[0].stream.read(1):
         raise EmptyDocument("The file has no bytes.")
     files[0].stream.seek(0)
-    try:
-        kept = parts().ledger.files.put_pieces(pieces_of(files[0].stream))
-    except OSError as error:
-        if error.errno in FULL_ERRNO:
-            raise StorageFull("the disk for uploads is full; free some space") from error
-        raise
+    kept = parts().ledger.files.put_pieces(pieces_of(files[0].stream))
     return kept.sha256, kept.size, name
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from flask import current_app, request
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from ledger import Job, Viewer
-from ledger.database import FULL_ERRNO
-from ledger.errors import StorageFull
 from ledger.viewer import DEFAULT_WORKSPACE
 from service.access import viewer
 from service.batches import pieces_of
@@ -40,24 +37,16 @@ def keep_upload() -> Kept:
     name = clean_name(files[0].filename)
     if not name.lower().endswith(ENDINGS):
         raise UnsupportedMediaType(f"A file's name ends in one of {', '.join(ENDINGS)}.")
-    return _kept(pieces_of(files[0].stream), name)
+    kept = parts().ledger.files.put_pieces(pieces_of(files[0].stream))
+    if not kept.size:
+        raise EmptyDocument("The file has no bytes.")
+    return kept.sha256, kept.size, name
 
 
 def keep_demonstration() -> Kept:
     """Put the table that comes with the product into the store."""
-    return _kept([TABLE.read_bytes()], TABLE.name)
-
-
-def _kept(pieces: Iterable[bytes], name: str) -> Kept:
-    try:
-        kept = parts().ledger.files.put_pieces(pieces)
-    except OSError as error:
-        if error.errno in FULL_ERRNO:
-            raise StorageFull("the disk for uploads is full; free some space") from error
-        raise
-    if not kept.size:
-        raise EmptyDocument("The file has no bytes.")
-    return kept.sha256, kept.size, name
+    kept = parts().ledger.files.put_file(TABLE)
+    return kept.sha256, kept.size, TABLE.name
 
 
 def sealed(kept: Kept) -> str:

@@ -34,6 +34,23 @@ def form(files: Any, fields: Any = None, headers: Any = None) -> dict[str, Any]:
     return {"data": sent.read(), "headers": headers}
 
 
+@pytest.mark.parametrize("door", ["/batches", "/training", "/series/demand", PLACE])
+def test_a_disk_too_full_for_an_upload_is_said(
+    api: Api, person: Person, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    """Whoever hands a large file in learns that there is no space, not that we broke."""
+    mark = person.mark("/training")
+    fields = {"kind": "review", "csrf_token": mark}
+    with open("/dev/full", "r+b", buffering=0) as full:
+        monkeypatch.setattr("service.batches.spooled", lambda: full)
+        if door == PLACE:
+            answer = hand_in(api)
+        else:
+            answer = person.client.post(door, **form({"file": ("in.csv", CSV)}, fields))
+    assert answer.status_code == 507
+    assert "free some space" in answer.text
+
+
 def finish(ledger: Ledger, result: bytes = b"id,text,sentiment\n") -> None:
     """Do what a worker does with the only batch there is."""
     split = ledger.chunks.claim(holder="worker", lease_seconds=60)
